@@ -1,0 +1,1 @@
+"""Hyperparameter tuning for deep-learning training, specialised in optimizers."""
