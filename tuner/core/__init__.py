@@ -1,0 +1,1 @@
+"""What a study is: search space, specification, trial, lifecycle, ranking. Pure values, no I/O."""
