@@ -113,15 +113,12 @@ def _mistake(item: ErrorDetails, prefix: str) -> tuple[str, FieldError]:
         key = context["key"]
         return unknown_key(where, key, known)
     if kind == "field_error":
-        return (
-            f"{context.get('at') or where}: {item['msg']}",
-            FieldError(
-                context.get("at") or where,
-                context.get("found"),
-                context.get("allowed"),
-                context.get("nearest"),
-            ),
+        at = context.get("at") or ""
+        where = f"{where}.{at}" if where and at and at[0] != "[" else where + at
+        field = FieldError(
+            where, context.get("found"), context.get("allowed"), context.get("nearest")
         )
+        return f"{where}: {item['msg']}", field
     if kind == "missing":
         return f"{where} is missing.", FieldError(where, None, "a value")
     if kind in ("literal_error", "enum", "union_tag_invalid", "union_tag_not_found"):
@@ -185,7 +182,6 @@ def field_error(
     allowed: Any = None,
     nearest: str | None = None,
 ) -> PydanticCustomError:
-    """An error to raise inside a validator, with the parts that `explain` shows."""
+    """An error to raise inside a validator; `at` is the path below the validated value."""
     context = {"at": at, "found": found, "allowed": allowed, "nearest": nearest}
-    escaped = message.replace("{", "{{").replace("}", "}}")
-    return PydanticCustomError("field_error", escaped, context)  # type: ignore[arg-type]
+    return PydanticCustomError("field_error", message, context)

@@ -73,7 +73,9 @@ def check_plain(value: Any, path: str = "") -> None:
         if isinstance(item, dict):
             for key, child in item.items():
                 if not isinstance(key, str):
-                    raise Invalid.at(where, f"has the key {key!r}, keys are strings.", found=str(key))
+                    raise Invalid.at(
+                        where, f"has the key {key!r}, keys are strings.", found=str(key)
+                    )
                 _check_text(where, key)
                 stack.append((f"{where}.{key}" if where else key, child, depth + 1))
         elif isinstance(item, list | tuple):
@@ -118,7 +120,9 @@ def _check_scalar(where: str, item: Any) -> None:
 
 def _check_text(where: str, text: str) -> None:
     if "\x00" in text:
-        raise Invalid.at(where, "text may not contain NUL.", found=text.replace("\x00", "\\0")[:80])
+        raise Invalid.at(
+            where, "text may not contain NUL.", found=text.replace("\x00", "\\0")[:80]
+        )
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

@@ -1,0 +1,384 @@
+"""The specification of a study, as written in a study file or sent to the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
+
+from tuner.core.lifecycle import RETRYABLE, Reason
+from tuner.core.model import Value, field_error, join, parse
+from tuner.core.names import METRIC_NAME, STUDY_NAME
+from tuner.core.parameter import Scalar
+from tuner.core.space import check_name, dump_parameter, parse_parameter
+from tuner.core.wire import check_plain
+from tuner.errors import Invalid, InvalidSpace
+
+Direction = Literal["minimize", "maximize"]
+Size = Literal["small", "medium", "large"]
+DEFAULT_RETRY_ON: Final = ("oom", "lost", "killed")
+MAX_TRIALS: Final = 10_000_000
+
+
+def check_metric(name: str, at: str = "metric") -> None:
+    """Refuse a metric name that is empty, too long or has control characters."""
+    if not METRIC_NAME.fullmatch(name):
+        raise field_error(
+            "is not a metric name: 1 to 128 characters, no control characters, no outer spaces.",
+            at=at,
+            found=name[:80],
+        )
+
+
+class Objective(Value):
+    """A metric, the direction that is better, and which report stands for a trial."""
+
+    metric: str
+    direction: Direction = "minimize"
+    from_: Literal["last", "best"] = Field(default="last", alias="from")
+
+    @model_validator(mode="after")
+    def _named(self) -> Objective:
+        check_metric(self.metric)
+        return self
+
+
+class Constraint(Value):
+    """A bound on the last reported value of a metric; a trial that breaks it is infeasible."""
+
+    metric: str
+    at_most: float | None = None
+    at_least: float | None = None
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Constraint:
+        check_metric(self.metric)
+        if self.at_most is None and self.at_least is None:
+            raise field_error("needs at_most or at_least.")
+        return self
+
+
+class OptimizerChoice(Value):
+    """The shorthand that the server expands from its registry of optimizers."""
+
+    names: tuple[str, ...] = Field(min_length=1)
+    size: Size | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, data: Any) -> Any:
+        if isinstance(data, str):
+            data = [data]
+        if isinstance(data, list | tuple):
+            data = {"names": data}
+        if isinstance(data, Mapping) and isinstance(data.get("names"), list):
+            data = {**data, "names": tuple(data["names"])}
+        return data
+
+    @model_validator(mode="after")
+    def _distinct(self) -> OptimizerChoice:
+        for i, name in enumerate(self.names):
+            if name in self.names[:i]:
+                raise field_error("is given twice.", at=f"names[{i}]", found=name)
+        return self
+
+
+class Named(BaseModel):
+    """A sampler or pruner by name, with options of its own that its registry checks."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", strict=True, allow_inf_nan=False)
+    name: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, data: Any) -> Any:
+        return {"name": data} if isinstance(data, str) else data
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Everything but the name."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class Budget(Value):
+    """When the study ends: numbers handed out, server seconds with a trial running, a target."""
+
+    trials: Annotated[int, Field(ge=1, le=MAX_TRIALS)] | None = None
+    seconds: Annotated[float, Field(gt=0)] | None = None
+    target: float | None = None
+
+
+class Resources(Value):
+    """What one trial needs: GPUs (a fraction, or whole ones) and CPU cores."""
+
+    gpus: float = Field(default=0, ge=0, le=1024)
+    cpus: float = Field(default=1, gt=0, le=4096)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Resources:
+        if self.gpus > 1 and not float(self.gpus).is_integer():
+            raise field_error(
+                "more than one GPU must be a whole number.", at="gpus", found=self.gpus
+            )
+        return self
+
+
+Command = tuple[StrictStr | tuple[StrictStr, ...], ...]
+
+
+class TrialSpec(Value):
+    """How a trial is executed: a built-in task, a Python callable or a command."""
+
+    task: dict[str, Any] | None = None
+    python: str | None = None
+    command: Command | None = None
+    resources: Resources = Resources()
+    timeout: Annotated[float, Field(gt=0)] | None = None
+    grace: Annotated[float, Field(ge=0, le=3600)] = 10
+    max_attempts: Annotated[int, Field(ge=1, le=1000)] = 3
+    retry_on: tuple[Reason, ...] = tuple(Reason(reason) for reason in DEFAULT_RETRY_ON)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lists(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        data = dict(data)
+        if isinstance(data.get("command"), list):
+            data["command"] = tuple(
+                tuple(part) if isinstance(part, list) else part for part in data["command"]
+            )
+        if isinstance(data.get("retry_on"), list | tuple):
+            data["retry_on"] = tuple(_reason(r, i) for i, r in enumerate(data["retry_on"]))
+        return data
+
+    @model_validator(mode="after")
+    def _one_runner(self) -> TrialSpec:
+        given = [kind for kind in RUNNERS if getattr(self, kind) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise field_error(f"give exactly one of task, python, command; found {found}.")
+        if self.python is not None and not _is_entrypoint(self.python):
+            raise field_error(
+                "is not an entrypoint of the form package.module:function.",
+                at="python",
+                found=self.python,
+            )
+        if self.command is not None and not (self.command and isinstance(self.command[0], str)):
+            raise field_error(
+                "must start with the program, e.g. [python, train.py].", at="command", found="[]"
+            )
+        return self
+
+    @property
+    def kind(self) -> Literal["task", "python", "command"]:
+        """Which runner executes it."""
+        if self.task is not None:
+            return "task"
+        return "python" if self.python is not None else "command"
+
+    @property
+    def runner(self) -> dict[str, Any]:
+        """`{"task": {...}}`, `{"python": "..."}` or `{"command": [...]}` as plain data."""
+        value = getattr(self, self.kind)
+        if self.kind == "command":
+            value = [list(part) if isinstance(part, tuple) else part for part in value]
+        return {self.kind: value}
+
+
+RUNNERS: Final = ("task", "python", "command")
+
+
+class SpaceSpec(BaseModel):
+    """The unexpanded space: the optimizer shorthand, and parameters or overrides.
+
+    `parameters` holds plain data: entries with a `type` are complete parameters (written out),
+    those without override an entry that the shorthand makes.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    optimizers: OptimizerChoice | None = None
+    parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @classmethod
+    def read(cls, data: Any, path: str = "space") -> SpaceSpec:
+        """Read any of the accepted forms.
+
+        Raises:
+            InvalidSpace: With the path of the mistake.
+        """
+        if isinstance(data, SpaceSpec):
+            return data
+        if not isinstance(data, Mapping):
+            raise InvalidSpace.at(path, "expected a mapping of parameters.", found=repr(data)[:80])
+        if not data:
+            raise InvalidSpace.at(path, "has no parameters; name at least one.")
+        if not set(data) & {"optimizers", "parameters"}:
+            data, inner = {"parameters": data}, path
+        else:
+            inner = join(path, "parameters")
+            for key in data:
+                if key not in ("optimizers", "parameters"):
+                    raise InvalidSpace.at(
+                        join(path, key),
+                        "beside optimizers or parameters nothing else may stand; move it under"
+                        " parameters.",
+                        found=key,
+                        allowed=["optimizers", "parameters"],
+                    )
+        raw = data.get("parameters") or {}
+        if not isinstance(raw, Mapping):
+            raise InvalidSpace.at(inner, "expected a mapping of names to parameters.")
+        choice = data.get("optimizers")
+        optimizers = (
+            None
+            if choice is None
+            else parse(OptimizerChoice, choice, join(path, "optimizers"), InvalidSpace)
+        )
+        if optimizers is None and not raw:
+            raise InvalidSpace.at(path, "has no parameters; name at least one.")
+        parameters = {}
+        for name, item in raw.items():
+            check_name(name, inner)
+            parameters[name] = _read_entry(item, join(inner, name), optimizers is not None)
+        return cls(optimizers=optimizers, parameters=parameters)
+
+
+class StudySpec(Value):
+    """Everything that defines a study, written out, with the space unexpanded."""
+
+    name: str
+    objectives: tuple[Objective, ...] = Field(min_length=1, max_length=8)
+    constraints: tuple[Constraint, ...] = Field(default=(), max_length=32)
+    space: SpaceSpec
+    sampler: Named = Named(name="gp")
+    pruner: Named = Named(name="none")
+    budget: Budget = Budget()
+    trial: TrialSpec | None = None
+    tags: dict[str, StrictStr | StrictInt | StrictFloat | bool] = Field(default_factory=dict)
+
+    @classmethod
+    def read(cls, data: Any) -> StudySpec:
+        """Read a study in any of the accepted short forms.
+
+        Raises:
+            Invalid: With the path to each mistake, what was found, what is allowed, and the
+                nearest valid name.
+        """
+        if isinstance(data, StudySpec):
+            return data
+        if not isinstance(data, Mapping):
+            raise Invalid("A study is a mapping with the keys name, objectives, space, …")
+        check_plain(data)
+        data = {key: value for key, value in data.items() if value is not None}
+        if "objective" in data:
+            if "objectives" in data:
+                raise Invalid.at("objective", "give either objective or objectives, not both.")
+            data["objectives"] = (_objective(data.pop("objective")),)
+        elif isinstance(data.get("objectives"), list | tuple):
+            data["objectives"] = tuple(_objective(item) for item in data["objectives"])
+        if isinstance(data.get("constraints"), list):
+            data["constraints"] = tuple(data["constraints"])
+        if "space" in data:
+            data["space"] = SpaceSpec.read(data["space"])
+        return parse(cls, data)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> StudySpec:
+        if not STUDY_NAME.fullmatch(self.name) or self.name in (".", ".."):
+            raise field_error(
+                "is not a study name: 1 to 128 of letters, digits, _ . - (not . or ..).",
+                at="name",
+                found=self.name[:140],
+                allowed="[A-Za-z0-9_.-]{1,128}",
+            )
+        metrics = [objective.metric for objective in self.objectives]
+        for i, metric in enumerate(metrics):
+            if metric in metrics[:i]:
+                raise field_error("is given twice.", at=f"objectives[{i}].metric", found=metric)
+        if self.budget.target is not None and len(self.objectives) > 1:
+            raise field_error(
+                "goes with a single objective; this study has several.",
+                at="budget.target",
+                found=self.budget.target,
+            )
+        if len(self.tags) > 64:
+            raise field_error("at most 64 tags.", at="tags", found=len(self.tags))
+        return self
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The objectives' metrics in order."""
+        return tuple(objective.metric for objective in self.objectives)
+
+    @property
+    def directions(self) -> tuple[Direction, ...]:
+        """The objectives' directions in order."""
+        return tuple(objective.direction for objective in self.objectives)
+
+    def to_json(self) -> dict[str, Any]:
+        """The written-out form: what is stored and returned; reading it gives an equal spec."""
+        data = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        space: dict[str, Any] = {}
+        if self.space.optimizers is not None:
+            chosen = self.space.optimizers
+            space["optimizers"] = {"names": list(chosen.names)}
+            if chosen.size is not None:
+                space["optimizers"]["size"] = chosen.size
+        space["parameters"] = self.space.parameters
+        data["space"] = space
+        return data
+
+
+def _read_entry(item: Any, path: str, has_shorthand: bool) -> dict[str, Any]:
+    """One entry of `parameters`: a complete parameter written out, or an override as given."""
+    if hasattr(item, "model_dump"):
+        return dump_parameter(item)
+    if isinstance(item, Mapping) and "type" not in item and has_shorthand:
+        override = {key: value for key, value in item.items() if value is not None}
+        if override.get("log") is True and "scale" not in override:
+            override["scale"] = "log"
+            del override["log"]
+        return override
+    return dump_parameter(parse_parameter(item, path))
+
+
+def _objective(data: Any) -> Any:
+    """`[metric, direction]` or a bare metric as a mapping."""
+    if isinstance(data, str):
+        return {"metric": data}
+    if isinstance(data, list | tuple) and 1 <= len(data) <= 2:
+        return dict(zip(("metric", "direction"), data, strict=False))
+    return data
+
+
+def _reason(value: Any, index: int) -> Reason:
+    allowed = sorted(RETRYABLE)
+    if value not in allowed:
+        raise field_error(
+            f"{value!r} is not a reason to retry; allowed: {', '.join(allowed)}.",
+            at=f"retry_on[{index}]",
+            found=str(value)[:80],
+            allowed=allowed,
+        )
+    return Reason(value)
+
+
+def _is_entrypoint(text: str) -> bool:
+    module, _, function = text.partition(":")
+    parts = [*module.split("."), *function.split(".")]
+    return bool(module and function) and all(part.isidentifier() for part in parts)
+
+
+def read_scalar(value: Any) -> Scalar | None:
+    """`value` if it is a scalar that a parameter can take, else None."""
+    return value if isinstance(value, bool | int | float | str) else None
