@@ -1,0 +1,54 @@
+"""The one way into this package from another process: plain data in, plain data out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tuner.analysis.export import export
+from tuner.analysis.importance import importance
+from tuner.analysis.report import build_report, render
+from tuner.errors import FieldError, UnknownName
+
+KINDS = ("report", "importance", "export")
+CONTENT_TYPES = {
+    "json": "application/json",
+    "md": "text/markdown; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "jsonl": "application/jsonl; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+}
+
+
+def run(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer one request; picklable, so that a process pool can call it.
+
+    Args:
+        request: `{kind: report | importance | export, study, trials, measurements?, format?,
+            metric?}`; `format` is json (default), md or html for a report, jsonl (default), csv
+            or parquet for an export; `metric` names the objective whose importance is asked for.
+
+    Returns:
+        `{content_type, body}`: a dict where the content is JSON, else text, or bytes for parquet.
+
+    Raises:
+        UnknownName: If the kind or the format does not exist.
+    """
+    kind, study, trials = request["kind"], request["study"], request["trials"]
+    measurements = request.get("measurements") or ()
+    if kind == "importance":
+        body = importance(study, trials, measurements, request.get("metric"))
+        return {"content_type": CONTENT_TYPES["json"], "body": body}
+    if kind == "export":
+        format_ = request.get("format") or "jsonl"
+        text = export(study, trials, format_)
+        return {"content_type": CONTENT_TYPES[format_], "body": text}
+    if kind == "report":
+        format_ = request.get("format") or "json"
+        report = build_report(study, trials, measurements)
+        content = report if format_ == "json" else render(report, format_)
+        return {"content_type": CONTENT_TYPES[format_], "body": content}
+    raise UnknownName(
+        f"Unknown kind of analysis {kind!r}.", errors=[FieldError("kind", kind, list(KINDS))]
+    )

@@ -1,0 +1,165 @@
+"""Pieces of the HTML page. Every argument is plain text and is escaped here."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tuner.analysis.figures import finite
+from tuner.analysis.wording import NONE, Table, number
+
+MAX_ROWS = 500
+_NUMBER = re.compile(r"^[#-]?\d")
+
+
+def section(key: str, title: str, content: str) -> str:
+    """A section under a heading; `content` is HTML."""
+    heading = f'<h2 id="{key}-title">{html.escape(title)}</h2>'
+    return f'<section id="{key}" aria-labelledby="{key}-title">{heading}{content}</section>'
+
+
+def paragraph(text: str, kind: str = "") -> str:
+    """A paragraph."""
+    return f'<p class="{kind}">{html.escape(text)}</p>'
+
+
+def bullets(lines: Iterable[str]) -> str:
+    """A list."""
+    return "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>"
+
+
+def tiles(items: Iterable[tuple[str, str, str]]) -> str:
+    """Summary tiles: name, value, explanation."""
+    found = "".join(
+        f"<div><dt>{html.escape(name)}</dt><dd><b>{html.escape(value)}</b>"
+        f"<small>{html.escape(text)}</small></dd></div>"
+        for name, value, text in items
+    )
+    return f'<dl class="tiles">{found}</dl>'
+
+
+def table(data: Table, caption: str, kind: str = "") -> str:
+    """A table with a caption, at most `MAX_ROWS` rows; columns of numbers stand to the right."""
+    head, body = data
+    right = [
+        bool(body) and all(_NUMBER.match(row[i]) or row[i] == NONE for row in body)
+        for i in range(len(head))
+    ]
+    css = ['class="n"' if is_number else "" for is_number in right]
+    top = "".join(
+        f'<th scope="col" {css[i]}>{html.escape(cell)}</th>' for i, cell in enumerate(head)
+    )
+    rows = "".join(_row(row, css) for row in body[:MAX_ROWS])
+    if len(body) > MAX_ROWS:
+        caption += f" (first {MAX_ROWS} of {len(body)} rows; the export has all)"
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{html.escape(caption)}">'
+        f'<table class="{kind}"><caption>{html.escape(caption)}</caption>'
+        f"<thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _row(row: Sequence[str], css: Sequence[str]) -> str:
+    cells = [
+        f"<td {css[i]}>{html.escape(cell)}</td>"
+        if i
+        else f'<th scope="row" {css[i]}>{html.escape(cell)}</th>'
+        for i, cell in enumerate(row)
+    ]
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def figure(
+    key: str, drawn: Mapping[str, Any], caption: str, data: Table, *, is_open: bool = False
+) -> str:
+    """A chart's place with its caption and its data as a table; nothing if it is not drawn."""
+    if key not in drawn:
+        return ""
+    height = int(drawn[key]["layout"]["height"])
+    text = html.escape(caption)
+    return (
+        f'<figure><div class="chart" data-figure="{key}" style="min-height:{height}px" '
+        f'role="img" aria-label="{text}"></div><figcaption>{text}</figcaption>'
+        f"<details{' open' if is_open else ''}><summary>Data of this chart</summary>"
+        f"{table(data, caption)}</details></figure>"
+    )
+
+
+def history_table(report: Mapping[str, Any]) -> Table:
+    """Trials with value, best so far and state."""
+    metric = report["history"]["metric"]
+    return ["trial", "optimizer", metric, "best so far", "state"], [
+        [
+            f"#{p['number']}",
+            NONE if p["optimizer"] is None else p["optimizer"],
+            number(p["value"], 6),
+            number(p["best"], 6),
+            "complete, diverged" if p["diverged"] else p["state"],
+        ]
+        for p in report["history"]["points"]
+    ]
+
+
+def curve_table(report: Mapping[str, Any]) -> Table:
+    """One row a curve: its ends and its extremes."""
+    body = []
+    for curve in report["curves"]["curves"]:
+        values = finite(curve["values"])
+        ends = [curve["values"][0], min(values, default=None), max(values, default=None)]
+        body.append(
+            [
+                f"#{curve['number']}",
+                NONE if curve["optimizer"] is None else curve["optimizer"],
+                number(curve["rank"]),
+                curve["state"],
+                str(curve["steps"][-1]),
+                *(number(v) for v in [*ends, curve["values"][-1]]),
+            ]
+        )
+    return [
+        "trial",
+        "optimizer",
+        "rank",
+        "state",
+        "steps",
+        "first",
+        "lowest",
+        "highest",
+        "last",
+    ], body
+
+
+def spread_table(report: Mapping[str, Any]) -> Table:
+    """Quartiles of the complete trials with a finite value, an optimizer a row."""
+    body = []
+    for row in report["optimizers"]:
+        mine = [p for p in report["history"]["points"] if p["optimizer"] == row["optimizer"]]
+        values = sorted(finite(p["value"] for p in mine if p["state"] == "complete"))
+        marks = [_quantile(values, q) for q in (0.0, 0.25, 0.5, 0.75, 1.0)]
+        body.append([row["optimizer"], str(len(values)), *(number(m) for m in marks)])
+    return ["optimizer", "complete, finite", "lowest", "25 %", "median", "75 %", "highest"], body
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float | None:
+    """Linear interpolation between the neighbours, as numpy's default."""
+    if not ordered:
+        return None
+    place = share * (len(ordered) - 1)
+    low = int(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+def slice_table(report: Mapping[str, Any]) -> Table:
+    """What was tried of each parameter."""
+    body = []
+    for panel in report["slices"]["parameters"]:
+        x = panel["x"]
+        if panel["scale"] == "category":
+            tried = ", ".join(sorted({number(value) for value in x}))
+        else:
+            tried = f"{number(min(x))} to {number(max(x))}"
+        body.append([panel["name"], panel["scale"], str(len(x)), tried])
+    return ["parameter", "scale", "trials", "tried"], body

@@ -1,0 +1,111 @@
+"""What a reader must know before believing a report: noise, unequal effort, edges, doubts."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tuner.analysis.evidence import Evidence
+
+# the second contains the first as a special case (Choi et al. 2019, arXiv:1910.05446), so tuned
+# well enough it is never worse
+INCLUSIONS = (("sgd", "momentum"), ("sgd", "nesterov"))
+
+
+def repeats(evidence: Evidence) -> dict[str, Any]:
+    """How often a configuration was trained: the most times, and how many more than once."""
+    seen = Counter(
+        json.dumps(trial.get("params") or {}, sort_keys=True)
+        for trial in evidence.trials
+        if trial["state"] == "complete"
+    )
+    return {
+        "configurations": len(seen),
+        "most_runs": max(seen.values(), default=0),
+        "repeated": sum(n > 1 for n in seen.values()),
+    }
+
+
+def notes(evidence: Evidence, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Sentences for the reader, most important first.
+
+    Args:
+        evidence: The study.
+        rows: The table per optimizer.
+    """
+    found = [_noise(repeats(evidence)), *_unfinished(evidence)]
+    if len(rows) > 1:
+        found += _unequal(rows)
+    if not evidence.is_multi:
+        found += _inclusion(evidence, rows)
+    found += _edges(rows)
+    if evidence.results and evidence.objective.source == "best":
+        found.append(
+            f"A trial's {evidence.objective.metric} is the best over its steps, which flatters it "
+            "compared with the last one; final metrics are those at the last step."
+        )
+    return found
+
+
+def _noise(runs: Mapping[str, Any]) -> str:
+    if not runs["configurations"]:
+        return "No trial is complete yet, so there is nothing to compare."
+    if runs["most_runs"] <= 1:
+        return (
+            "Seeds per configuration: 1. Each configuration was trained once, so differences "
+            "include the luck of one seed and of picking the best of many; no claim of "
+            "significance is made. Retrain the leaders with several seeds before deciding."
+        )
+    return (
+        f"Seeds per configuration: 1 to {runs['most_runs']} ({runs['repeated']} of "
+        f"{runs['configurations']} configurations ran more than once). Best values still favour "
+        "luck; no claim of significance is made."
+    )
+
+
+def _unfinished(evidence: Evidence) -> list[str]:
+    open_ = sum(trial["state"] in ("running", "waiting") for trial in evidence.trials)
+    if not open_:
+        return []
+    return [
+        f"{open_} trials are still running or waiting; the report shows an intermediate state."
+    ]
+
+
+def _unequal(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    trials = [row["trials"] for row in rows]
+    low, high = min(trials), max(trials)
+    if high < 1.5 * low:
+        return []
+    return [
+        f"Optimizers had between {low} and {high} trials each (the sampler decides): the best of "
+        "more trials is better by chance alone, so compare best values with the effort beside them."
+    ]
+
+
+def _inclusion(evidence: Evidence, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    best = {row["optimizer"]: row["best"]["value"] for row in rows if row["best"]}
+    cost = evidence.objective.cost
+    return [
+        f"{special} came out ahead of {general}, which contains it as a special case: {general} "
+        "is under-tuned here, its range is too narrow, or the difference is noise."
+        for special, general in INCLUSIONS
+        if special in best and general in best and cost(best[special]) < cost(best[general])
+    ]
+
+
+def _edges(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    found = []
+    for row in rows:
+        edges = (row["best"] or {}).get("edges") or []
+        if edges:
+            names = ", ".join(
+                f"{e['name']} at its {e['bound']} bound {e['limit']:g}" for e in edges
+            )
+            found.append(
+                f"The best {row['optimizer']} trial lies at the edge of its range ({names}): "
+                "the optimum may lie outside; widen the range and search on."
+            )
+    return found
