@@ -1,0 +1,1 @@
+"""What built-in training offers: data sets, models, options and metrics (pure data, no torch)."""

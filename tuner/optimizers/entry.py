@@ -1,0 +1,137 @@
+"""What an optimizer entry is: its parameters with ranges, priors, defaults and their sources.
+
+Scales and the unit of a prior:
+
+    linear         the value itself
+    log            the natural logarithm of the value
+    one_minus_log  the natural logarithm of 1 - value (momentum and decay rates)
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+Size = Literal["small", "medium", "large"]
+Scale = Literal["linear", "log", "one_minus_log"]
+Scalar = bool | int | float | str
+SIZES: tuple[Size, ...] = ("small", "medium", "large")
+EVERY: frozenset[Size] = frozenset(SIZES)
+FROM_MEDIUM: frozenset[Size] = frozenset({"medium", "large"})
+ONLY_LARGE: frozenset[Size] = frozenset({"large"})
+NEVER: frozenset[Size] = frozenset()
+LEARNING_RATE = "learning_rate"
+
+
+@dataclass(frozen=True)
+class Prior:
+    """A belief about the good region: a normal in the parameter's scale (see the module)."""
+
+    mean: float
+    std: float
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One hyperparameter of an optimizer.
+
+    Args:
+        name: Plain name, as `build_optimizer` looks it up.
+        role: What it does, comparable between optimizers, as `learning_rate` or `momentum`.
+        default: The value that is tried first when it is searched.
+        sources: For `range`, `default` and, where given, `prior` and `unset`: where the number
+            comes from.
+        low: Smallest value searched.
+        high: Largest value searched.
+        scale: How the range is measured.
+        type: `float`, `int` or `categorical`.
+        choices: The values of a categorical parameter.
+        prior: Belief about the good region; None: none published that is not flat.
+        sizes: The sizes of search space that include it.
+        unset: The value where it is neither searched nor given; None: `default`.
+    """
+
+    name: str
+    role: str
+    default: Scalar
+    sources: dict[str, str] = field(hash=False)
+    low: float | None = None
+    high: float | None = None
+    scale: Scale = "log"
+    type: Literal["float", "int", "categorical"] = "float"
+    choices: tuple[Scalar, ...] = ()
+    prior: Prior | None = None
+    sizes: frozenset[Size] = EVERY
+    unset: Scalar | None = None
+
+    @property
+    def otherwise(self) -> Scalar:
+        """The value where the parameter is neither searched nor given."""
+        return self.default if self.unset is None else self.unset
+
+    @property
+    def source(self) -> str:
+        """Every number's source in one text."""
+        return "; ".join(f"{what}: {text}" for what, text in self.sources.items())
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one step costs.
+
+    Args:
+        functions: Evaluations of the loss.
+        gradients: Evaluations of the gradient.
+        state: Floats of optimizer state per model parameter.
+    """
+
+    functions: int
+    gradients: int
+    state: int
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """One optimizer and all that is known about tuning it.
+
+    Args:
+        name: Name in study files.
+        title: Name for people.
+        description: What it does and how weight decay enters, in one or two sentences.
+        formula: The update, g the gradient with coupled weight decay added where there is any,
+            w the weights, t the step from 1.
+        paper: The source of the formula.
+        parameters: In the order in which they are searched and shown.
+        cost: Of one step.
+        reference: A typical good learning rate, so that the rates of different optimizers
+            compare as rate / reference.
+        reference_source: Where `reference` comes from.
+    """
+
+    name: str
+    title: str
+    description: str
+    formula: str
+    paper: str
+    parameters: tuple[Parameter, ...]
+    cost: Cost
+    reference: float
+    reference_source: str
+
+    def parameter(self, name: str) -> Parameter | None:
+        """The parameter of that plain name, or None."""
+        return next((item for item in self.parameters if item.name == name), None)
+
+
+def decades(centre: float, sigma: float) -> Prior:
+    """A normal in the natural logarithm from a centre and a base-10 standard deviation."""
+    return Prior(math.log(centre), sigma * math.log(10.0))
+
+
+def flat_width(centre: float, low: float, high: float) -> Prior:
+    """A normal in the logarithm about `centre`, as wide as a uniform on ln `low` to ln `high`.
+
+    Source: the standard deviation of a uniform of width b is b / √12.
+    """
+    return Prior(math.log(centre), math.log(high / low) / math.sqrt(12.0))

@@ -1,0 +1,246 @@
+"""Whether a task, and the space that overrides its keys, can be trained: checked at creation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from tuner.core.names import OPTIMIZER, nearest
+from tuner.errors import Invalid, UnknownName
+from tuner.tasks.option import Option
+from tuner.tasks.registry import CLASSIFICATION_ONLY, DATASETS, METRICS, MODELS, OPTIONS
+
+TASK_PATH: Final = "trial.task"
+SPACE_PATH: Final = "space.parameters"
+_SPECIAL: Final = ("dataset", "model")
+
+
+def parse(text: str, path: str = TASK_PATH) -> dict[str, Any]:
+    """The task of a short text, as `digits/mlp` or `digits`.
+
+    Raises:
+        Invalid: If the text has more than two parts or names something unknown.
+    """
+    dataset, *rest = text.split("/")
+    if len(rest) > 1:
+        raise Invalid.at(path, f"found {text!r}, expected DATASET/MODEL.", found=text)
+    return validate({"dataset": dataset, **({"model": rest[0]} if rest else {})}, path)
+
+
+def validate(
+    task: Mapping[str, Any], path: str = TASK_PATH, optimizers: Iterable[str] | None = None
+) -> dict[str, Any]:
+    """Check a task; the result has the same keys, with whole floats of int options as ints.
+
+    Args:
+        task: As in a study file.
+        path: Where it stands in the input, for errors.
+        optimizers: The known optimizers, to check the key `optimizer` as well.
+
+    Raises:
+        UnknownName: For a key, data set, model or choice that does not exist.
+        Invalid: For a missing data set, a value out of range, or a model that cannot take the
+            data set.
+    """
+    checked: dict[str, Any] = {}
+    for name, value in task.items():
+        option = _option(name, path)
+        _check(option, value, f"{path}.{name}")
+        checked[name] = option.canonical(value)
+    for option in OPTIONS.values():
+        if option.required and option.name not in checked:
+            raise Invalid.at(f"{path}.{option.name}", "is missing.", allowed=option.allowed)
+    if optimizers is not None and OPTIMIZER in checked:
+        _check_choice(checked[OPTIMIZER], list(optimizers), f"{path}.{OPTIMIZER}", OPTIMIZER)
+    _check_pair(checked["dataset"], str(checked.get("model", OPTIONS["model"].default)), path)
+    return checked
+
+
+def complete(task: Mapping[str, Any]) -> dict[str, Any]:
+    """The checked task with every default filled in (`weight_decay` stays absent)."""
+    checked = validate(task)
+    defaults = {
+        name: option.default for name, option in OPTIONS.items() if option.default is not None
+    }
+    return {**defaults, **checked}
+
+
+def known_names(task: Mapping[str, Any]) -> set[str]:
+    """The keys that a study's parameters may override: those that the task's model has."""
+    model = task.get("model", OPTIONS["model"].default)
+    return {o.name for o in OPTIONS.values() if not o.models or model in o.models}
+
+
+def metrics(task: Mapping[str, Any]) -> list[str]:
+    """The metrics that the task reports at every epoch."""
+    dataset = DATASETS.get(str(task.get("dataset")))
+    is_classification = dataset is None or dataset.kind == "classification"
+    return [name for name in METRICS if is_classification or name not in CLASSIFICATION_ONLY]
+
+
+def check_parameters(
+    task: Mapping[str, Any],
+    names: Iterable[str],
+    optimizers: Mapping[str, Iterable[str]],
+    path: str = SPACE_PATH,
+) -> None:
+    """Refuse parameters that neither the task nor an optimizer would read.
+
+    Args:
+        task: The study's task.
+        names: Names of all parameters of the expanded space.
+        optimizers: The optimizers that the study may choose, each with its plain parameter names
+            (`tuner.optimizers.registry.parameter_names`; with the task's own `optimizer`
+            where the space has none).
+        path: Where the parameters stand in the input.
+
+    Raises:
+        UnknownName: For the first name that is not known, with the nearest one.
+    """
+    given = list(names)
+    known = known_names(task)
+    if "model" in given:
+        known = set(OPTIONS)
+    plain = known | {p for own in optimizers.values() for p in own}
+    dotted = {
+        f"{name}.{parameter}"
+        for name, own in optimizers.items()
+        for parameter in (*own, *(known - {OPTIMIZER, *_SPECIAL}))
+    }
+    for name in given:
+        if name in plain or name in dotted:
+            continue
+        pool = dotted if "." in name else plain
+        near = nearest(name, sorted(pool))
+        raise UnknownName.at(
+            f"{path}.{name}",
+            f"neither the task {_title(task)} nor its optimizers know {name!r}"
+            + (f"; did you mean {near!r}?" if near else "."),
+            found=name,
+            allowed=sorted(plain),
+            nearest=near,
+        )
+
+
+def check_values(
+    task: Mapping[str, Any],
+    parameters: Mapping[str, Mapping[str, Any]],
+    optimizers: Iterable[str] | None = None,
+    path: str = SPACE_PATH,
+) -> None:
+    """Refuse ranges and choices that the task could not train.
+
+    Args:
+        task: The study's task.
+        parameters: The expanded space in study-file form.
+        optimizers: The known optimizers, to check the choices of `optimizer` as well.
+        path: Where the parameters stand in the input.
+
+    Raises:
+        UnknownName: For an unknown choice.
+        Invalid: For a bound out of range, a real range for an integer key, or a model that cannot
+            take a data set.
+    """
+    for name, parameter in parameters.items():
+        option = OPTIONS.get(name.rsplit(".", 1)[-1])
+        if option is None:
+            continue
+        for key, value in _extremes(parameter):
+            _check(option, value, f"{path}.{name}.{key}")
+        if option.type == "int" and parameter.get("type") == "float":
+            raise Invalid.at(
+                f"{path}.{name}.type",
+                f"{name} counts something; use type int.",
+                found="float",
+                allowed=["int", "categorical", "fixed"],
+            )
+    if optimizers is not None and OPTIMIZER in parameters:
+        for key, value in _extremes(parameters[OPTIMIZER]):
+            _check_choice(value, list(optimizers), f"{path}.{OPTIMIZER}.{key}", OPTIMIZER)
+    for dataset in _values(task, parameters, "dataset"):
+        for model in _values(task, parameters, "model"):
+            _check_pair(dataset, model, path if "model" in parameters else TASK_PATH)
+
+
+def _option(name: str, path: str) -> Option:
+    option = OPTIONS.get(name)
+    if option is None:
+        near = nearest(name, OPTIONS)
+        raise UnknownName.at(
+            f"{path}.{name}",
+            f"a built-in task has no key {name!r}"
+            + (f"; did you mean {near!r}?" if near else "."),
+            found=name,
+            allowed=list(OPTIONS),
+            nearest=near,
+        )
+    return option
+
+
+def _check(option: Option, value: object, path: str) -> None:
+    if option.accepts(value):
+        return
+    if option.type == "categorical" and isinstance(value, str):
+        _check_choice(value, list(option.choices), path, option.name)
+    raise Invalid.at(
+        path,
+        f"found {value!r}, expected {_spoken(option)}.",
+        found=value if isinstance(value, bool | int | str) else repr(value),
+        allowed=option.allowed,
+    )
+
+
+def _spoken(option: Option) -> str:
+    allowed = option.allowed
+    if isinstance(allowed, str):
+        return allowed
+    return "one of " + ", ".join(allowed) if allowed else "a name"
+
+
+def _check_choice(value: str, known: list[str], path: str, what: str) -> None:
+    if value in known:
+        return
+    near = nearest(value, known)
+    raise UnknownName.at(
+        path,
+        f"no {what} is named {value!r}"
+        + (f"; did you mean {near!r}?" if near else f"; known: {', '.join(known)}."),
+        found=value,
+        allowed=known,
+        nearest=near,
+    )
+
+
+def _check_pair(dataset: str, model: str, path: str) -> None:
+    if MODELS[model].takes(DATASETS[dataset]):
+        return
+    fitting = [name for name, item in MODELS.items() if item.takes(DATASETS[dataset])]
+    raise Invalid.at(
+        f"{path}.model",
+        f"the model {model!r} takes images only, and {dataset!r} has none.",
+        found=model,
+        allowed=fitting,
+        nearest=fitting[0],
+    )
+
+
+def _extremes(parameter: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The values that bound a parameter, each with its key."""
+    kind = parameter.get("type")
+    if kind == "fixed":
+        return [("value", parameter.get("value"))]
+    if kind == "categorical":
+        return [(f"choices[{i}]", choice) for i, choice in enumerate(parameter["choices"])]
+    return [(key, parameter[key]) for key in ("low", "high") if key in parameter]
+
+
+def _values(
+    task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]], name: str
+) -> list[str]:
+    if name in parameters:
+        return [value for _, value in _extremes(parameters[name])]
+    return [task.get(name, OPTIONS[name].default)]
+
+
+def _title(task: Mapping[str, Any]) -> str:
+    return f"{task.get('dataset')}/{task.get('model', OPTIONS['model'].default)}"

@@ -1,0 +1,232 @@
+"""The registries of data sets, models, options and metrics that built-in training implements.
+
+To add a data set or model: one entry here, and its implementation in `tuner.training`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from tuner.tasks.option import Option
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set bundled with scikit-learn; nothing is downloaded.
+
+    Args:
+        name: Name in study files.
+        title: Name for people.
+        kind: `classification` or `regression`.
+        rows: Number of examples.
+        features: Length of an example as a flat vector.
+        outputs: Classes, or 1 for regression.
+        image: (channels, height, width) if an example is an image.
+        source: Where the data come from.
+    """
+
+    name: str
+    title: str
+    kind: Literal["classification", "regression"]
+    rows: int
+    features: int
+    outputs: int
+    source: str
+    image: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model family.
+
+    Args:
+        name: Name in study files.
+        title: Name for people.
+        doc: Its layers in order.
+        images_only: Whether it takes image data sets only.
+    """
+
+    name: str
+    title: str
+    doc: str
+    images_only: bool = False
+
+    def takes(self, dataset: Dataset) -> bool:
+        """Whether the model can be trained on `dataset`."""
+        return dataset.image is not None or not self.images_only
+
+
+_UCI: Final = "UCI Machine Learning Repository, bundled with scikit-learn"
+DATASETS: Final[dict[str, Dataset]] = {
+    item.name: item
+    for item in (
+        Dataset(
+            "digits",
+            "Handwritten digits, 8 by 8 pixels",
+            "classification",
+            rows=1797,
+            features=64,
+            outputs=10,
+            image=(1, 8, 8),
+            source=_UCI,
+        ),
+        Dataset(
+            "breast_cancer",
+            "Breast cancer Wisconsin (diagnostic)",
+            "classification",
+            rows=569,
+            features=30,
+            outputs=2,
+            source=_UCI,
+        ),
+        Dataset(
+            "wine",
+            "Wine recognition",
+            "classification",
+            rows=178,
+            features=13,
+            outputs=3,
+            source=_UCI,
+        ),
+        Dataset(
+            "diabetes",
+            "Diabetes progression (target standardised)",
+            "regression",
+            rows=442,
+            features=10,
+            outputs=1,
+            source="Efron, Hastie, Johnstone and Tibshirani 2004, bundled with scikit-learn",
+        ),
+    )
+}
+MODELS: Final[dict[str, Model]] = {
+    item.name: item
+    for item in (
+        Model(
+            "mlp",
+            "Multilayer perceptron",
+            "`depth` times linear of `width`, activation, dropout; then linear",
+        ),
+        Model(
+            "cnn",
+            "Small convolutional network",
+            "3×3 convolution to `channels`, activation, 2×2 max pooling; the same to twice the "
+            "channels; dropout; linear",
+            images_only=True,
+        ),
+    )
+}
+_MLP: Final = frozenset({"mlp"})
+_CNN: Final = frozenset({"cnn"})
+OPTIONS: Final[dict[str, Option]] = {
+    item.name: item
+    for item in (
+        Option("dataset", "categorical", "Data set.", choices=tuple(DATASETS), required=True),
+        Option("model", "categorical", "Model.", default="mlp", choices=tuple(MODELS)),
+        Option("epochs", "int", "Passes over the training set.", 27, 1, 100_000),
+        Option(
+            "batch_size",
+            "int",
+            "Examples per step; the last batch of an epoch may be smaller.",
+            64,
+            1,
+            65_536,
+        ),
+        Option(
+            "optimizer",
+            "categorical",
+            "Optimizer (see `tuner optimizers list`) where the space has no `optimizer`.",
+            default="adam",
+        ),
+        Option(
+            "weight_decay",
+            "float",
+            "Weight decay, coupled or decoupled as the optimizer says; absent: the optimizer's.",
+            None,
+            0.0,
+            100.0,
+        ),
+        Option("dropout", "float", "Share of hidden units dropped in training.", 0.0, 0.0, 0.95),
+        Option(
+            "schedule",
+            "categorical",
+            "Course of the learning rate over all steps: constant, half a cosine to 0, or a line "
+            "to 0, each after the warm-up.",
+            default="constant",
+            choices=("constant", "cosine", "linear"),
+        ),
+        Option(
+            "warmup",
+            "float",
+            "Share of all steps in which the learning rate rises linearly to its full value.",
+            0.0,
+            0.0,
+            0.5,
+        ),
+        Option(
+            "activation",
+            "categorical",
+            "Activation function.",
+            default="relu",
+            choices=("relu", "tanh", "gelu"),
+        ),
+        Option("width", "int", "Units in each hidden layer.", 64, 1, 8192, models=_MLP),
+        Option("depth", "int", "Number of hidden layers.", 2, 0, 32, models=_MLP),
+        Option("channels", "int", "Channels of the first convolution.", 16, 1, 1024, models=_CNN),
+        Option(
+            "validation",
+            "float",
+            "Share of the examples held out for validation; the split is the same for every seed.",
+            0.2,
+            0.05,
+            0.5,
+        ),
+        Option("seed", "int", "Seed of weights, order of examples and dropout.", 0, 0, 2**53 - 1),
+        Option("threads", "int", "CPU threads of one trial.", 1, 1, 256),
+    )
+}
+METRICS: Final[dict[str, str]] = {
+    "train_loss": "Mean loss over the epoch's batches, with dropout, while training: cross "
+    "entropy in nats, or the mean squared error of the standardised target",
+    "train_accuracy": "Share of right answers over the epoch's batches (classification only)",
+    "val_loss": "Mean loss on the validation set after the epoch",
+    "val_accuracy": "Share of right answers on the validation set (classification only)",
+    "params_million": "Trainable parameters of the model, in millions",
+    "lr": "Learning rate of the epoch's last step",
+}
+CLASSIFICATION_ONLY: Final = frozenset({"train_accuracy", "val_accuracy"})
+
+
+def describe_tasks() -> dict[str, Any]:
+    """All data sets, models, options and metrics as a JSON object."""
+    return {
+        "datasets": [
+            {
+                "name": item.name,
+                "title": item.title,
+                "kind": item.kind,
+                "rows": item.rows,
+                "features": item.features,
+                "outputs": item.outputs,
+                "image": None if item.image is None else list(item.image),
+                "source": item.source,
+                "models": [model.name for model in MODELS.values() if model.takes(item)],
+            }
+            for item in DATASETS.values()
+        ],
+        "models": [
+            {
+                "name": item.name,
+                "title": item.title,
+                "doc": item.doc,
+                "datasets": [data.name for data in DATASETS.values() if item.takes(data)],
+            }
+            for item in MODELS.values()
+        ],
+        "options": [item.describe() for item in OPTIONS.values()],
+        "metrics": [
+            {"name": name, "doc": doc, "classification_only": name in CLASSIFICATION_ONLY}
+            for name, doc in METRICS.items()
+        ],
+    }
