@@ -133,13 +133,17 @@ class Training:
         chosen = {**params, OPTIMIZER: options[OPTIMIZER]}
         if "weight_decay" in options:
             chosen["weight_decay"] = options["weight_decay"]
+        self._weights = list(self._model.parameters())
         self._optimizer = build_optimizer(self._model, chosen)
+        # The same numbers bit for bit as torch's default on the CPU, and less time per step.
+        for group in self._optimizer.param_groups:
+            group["foreach"] = True
         self._batch: int = min(options["batch_size"], len(self._data.train_x))
         steps = self.epochs * math.ceil(len(self._data.train_x) / self._batch)
         schedule = {name: options[name] for name in ("schedule", "warmup")}
         self._scheduler = build_scheduler(self._optimizer, schedule, steps)
         self._rate: float = self._optimizer.param_groups[0]["lr"]
-        self._params_million = sum(p.numel() for p in self._model.parameters()) / 1e6
+        self._params_million = sum(p.numel() for p in self._weights) / 1e6
 
     def run_epoch(self) -> dict[str, float]:
         """Train one epoch and measure; a loss that is not finite ends it at that step.
@@ -161,7 +165,8 @@ class Training:
             value = loss.item()
             if not math.isfinite(value):
                 return self._metrics(value, math.nan, (math.nan, math.nan))
-            self._optimizer.zero_grad()
+            for weight in self._weights:
+                weight.grad = None
             torch.autograd.backward(loss)
             self._optimizer.step()
             self._rate = self._optimizer.param_groups[0]["lr"]
