@@ -1,0 +1,1 @@
+"""Which parameters next: pure functions of history, without SQL, HTTP or a clock."""
