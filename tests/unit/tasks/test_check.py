@@ -1,0 +1,196 @@
+"""What a task and its space may be."""
+
+import json
+
+import pytest
+
+from tuner.errors import Invalid, UnknownName
+from tuner.tasks.check import (
+    check_parameters,
+    check_values,
+    complete,
+    known_names,
+    metrics,
+    parse,
+    validate,
+)
+from tuner.tasks.registry import DATASETS, METRICS, MODELS, OPTIONS, describe_tasks
+
+DIGITS = {"dataset": "digits", "model": "mlp"}
+OPTIMIZERS = {"sgd": ("lr", "weight_decay"), "adam": ("lr", "beta1", "weight_decay")}
+
+
+def mistake(kind, function, *args):
+    with pytest.raises(kind) as caught:
+        function(*args)
+    assert caught.value.errors
+    return caught.value.errors[0]
+
+
+def test_a_checked_task_keeps_its_keys():
+    assert validate({**DIGITS, "epochs": 3.0, "dropout": 0}) == {
+        "dataset": "digits",
+        "model": "mlp",
+        "epochs": 3,
+        "dropout": 0.0,
+    }
+
+
+def test_a_complete_task_has_every_default_but_the_optimizers_weight_decay():
+    full = complete(DIGITS)
+    assert set(full) == set(OPTIONS) - {"weight_decay"}
+    assert full["epochs"] == 27
+    assert full == complete(full)
+
+
+@pytest.mark.parametrize("option", list(OPTIONS.values()), ids=list(OPTIONS))
+def test_every_default_is_legal_and_every_option_documented(option):
+    assert option.doc.endswith(".")
+    assert option.default is None or option.accepts(option.default)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("epochs", 0),
+        ("epochs", 2.5),
+        ("epochs", True),
+        ("epochs", "3"),
+        ("dropout", 1.0),
+        ("dropout", float("nan")),
+        ("warmup", 0.6),
+        ("batch_size", 0),
+        ("seed", -1),
+        ("schedule", 3),
+    ],
+)
+def test_an_illegal_value_is_answered_with_its_path_and_what_is_allowed(key, value):
+    found = mistake(Invalid, validate, {**DIGITS, key: value})
+    assert found.path == f"trial.task.{key}"
+    assert found.allowed == OPTIONS[key].allowed
+
+
+@pytest.mark.parametrize(
+    ("task", "path", "nearest"),
+    [
+        ({"dataset": "digit"}, "trial.task.dataset", "digits"),
+        ({**DIGITS, "model": "mpl"}, "trial.task.model", "mlp"),
+        ({**DIGITS, "epoch": 3}, "trial.task.epoch", "epochs"),
+        ({**DIGITS, "schedule": "cosin"}, "trial.task.schedule", "cosine"),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(task, path, nearest):
+    found = mistake(UnknownName, validate, task)
+    assert (found.path, found.nearest) == (path, nearest)
+
+
+def test_the_tasks_optimizer_is_checked_where_the_known_ones_are_given():
+    task = {**DIGITS, "optimizer": "adan"}
+    assert validate(task)["optimizer"] == "adan"
+    found = mistake(UnknownName, validate, task, "trial.task", OPTIMIZERS)
+    assert (found.path, found.nearest) == ("trial.task.optimizer", "adam")
+
+
+def test_a_data_set_is_required():
+    assert mistake(Invalid, validate, {"model": "mlp"}).path == "trial.task.dataset"
+
+
+def test_a_model_for_images_refuses_a_table():
+    found = mistake(Invalid, validate, {"dataset": "wine", "model": "cnn"})
+    assert (found.path, found.allowed) == ("trial.task.model", ["mlp"])
+
+
+def test_the_short_text_of_a_task():
+    assert parse("digits/cnn") == {"dataset": "digits", "model": "cnn"}
+    assert parse("wine") == {"dataset": "wine"}
+    assert mistake(Invalid, parse, "digits/mlp/3").path == "trial.task"
+
+
+def test_known_names_are_those_of_the_tasks_model():
+    assert {"width", "depth", "batch_size"} <= known_names(DIGITS)
+    assert "channels" not in known_names(DIGITS)
+    assert "channels" in known_names({"dataset": "digits", "model": "cnn"})
+
+
+def test_accuracy_is_a_metric_of_classification_only():
+    assert metrics(DIGITS) == list(METRICS)
+    assert "val_accuracy" not in metrics({"dataset": "diabetes"})
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["optimizer", "sgd.lr", "adam.beta1", "batch_size", "dropout"],
+        ["lr", "weight_decay", "sgd.weight_decay"],
+        ["adam.batch_size", "seed"],
+        ["model", "channels", "width"],
+    ],
+)
+def test_parameters_that_the_task_or_an_optimizer_reads_are_taken(names):
+    check_parameters(DIGITS, names, OPTIMIZERS)
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("batchsize", "batch_size"),
+        ("adam.beta", "adam.beta1"),
+        ("channels", None),
+        ("sgd.beta1", None),
+        ("rmsprop.lr", None),
+    ],
+)
+def test_a_parameter_that_nothing_reads_is_refused(name, nearest):
+    found = mistake(UnknownName, check_parameters, DIGITS, ["lr", name], OPTIMIZERS)
+    assert found.path == f"space.parameters.{name}"
+    assert found.found == name
+    if nearest:
+        assert found.nearest == nearest
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter", "path"),
+    [
+        ("dropout", {"type": "float", "low": 0.0, "high": 1.0}, "dropout.high"),
+        ("batch_size", {"type": "int", "low": 0, "high": 64}, "batch_size.low"),
+        ("batch_size", {"type": "float", "low": 1.0, "high": 64.0}, "batch_size.type"),
+        ("schedule", {"type": "categorical", "choices": ["cosine", "cos"]}, "schedule.choices[1]"),
+        ("epochs", {"type": "fixed", "value": 0}, "epochs.value"),
+        ("adam.warmup", {"type": "float", "low": 0.0, "high": 0.9}, "adam.warmup.high"),
+        ("model", {"type": "categorical", "choices": ["mlp", "rnn"]}, "model.choices[1]"),
+        ("optimizer", {"type": "fixed", "value": "adan"}, "optimizer.value"),
+    ],
+)
+def test_a_range_that_cannot_be_trained_is_refused(name, parameter, path):
+    found = mistake(Invalid, check_values, DIGITS, {name: parameter}, OPTIMIZERS)
+    assert found.path == f"space.parameters.{path}"
+
+
+def test_every_pair_of_data_set_and_model_in_the_space_must_fit():
+    space = {"model": {"type": "categorical", "choices": ["mlp", "cnn"]}}
+    check_values(DIGITS, space)
+    assert mistake(Invalid, check_values, {"dataset": "wine"}, space).found == "cnn"
+
+
+def test_legal_ranges_are_taken():
+    check_values(
+        DIGITS,
+        {
+            "optimizer": {"type": "categorical", "choices": ["sgd", "adam"]},
+            "adam.lr": {"type": "float", "low": 1e-5, "high": 1e-2},
+            "batch_size": {"type": "int", "low": 16, "high": 256},
+            "dropout": {"type": "float", "low": 0.0, "high": 0.6},
+            "width": {"type": "categorical", "choices": [16, 64]},
+            "schedule": {"type": "categorical", "choices": ["constant", "cosine"]},
+        },
+        OPTIMIZERS,
+    )
+
+
+def test_the_listing_is_json_and_names_everything():
+    listing = json.loads(json.dumps(describe_tasks(), allow_nan=False))
+    assert [item["name"] for item in listing["datasets"]] == list(DATASETS)
+    assert [item["name"] for item in listing["models"]] == list(MODELS)
+    assert [item["name"] for item in listing["options"]] == list(OPTIONS)
+    wine = next(item for item in listing["datasets"] if item["name"] == "wine")
+    assert wine["models"] == ["mlp"]

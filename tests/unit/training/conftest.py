@@ -1,0 +1,57 @@
+"""A trial that lives in memory."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+
+
+class MemoryTrial:
+    """Keeps what it is given; stops with `reason` once `stop_at` has been reported.
+
+    Args:
+        params: The trial's parameters.
+        stop_at: The step after which `should_stop` answers `reason`.
+        checkpoint: What `load_checkpoint` gives.
+    """
+
+    number = 0
+    device = "cpu"
+
+    def __init__(
+        self,
+        params: dict[str, Any] | None = None,
+        *,
+        stop_at: int | None = None,
+        reason: str = "pruned",
+        checkpoint: Any = None,
+    ) -> None:
+        self.params = params or {}
+        self.rows: dict[int, dict[str, float]] = {}
+        self.saved: list[tuple[int, Any]] = []
+        self.lines: list[str] = []
+        self._stop_at, self._reason, self._checkpoint = stop_at, reason, checkpoint
+
+    def report(self, step: int, **metrics: float) -> None:
+        assert step not in self.rows
+        self.rows[step] = metrics
+
+    def should_stop(self) -> str | None:
+        return self._reason if self._stop_at in self.rows else None
+
+    def save_checkpoint(self, state: Any, step: int) -> None:
+        self.saved.append((step, copy.deepcopy(state)))
+
+    def load_checkpoint(self) -> Any:
+        return self._checkpoint
+
+    def log(self, message: str) -> None:
+        self.lines.append(message)
+
+
+@pytest.fixture
+def make_trial() -> type[MemoryTrial]:
+    """The class of trials that live in memory."""
+    return MemoryTrial

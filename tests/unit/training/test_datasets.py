@@ -1,0 +1,49 @@
+"""Data sets: sizes, split, standardisation."""
+
+import pytest
+import torch
+
+from tuner.tasks.registry import DATASETS, MODELS, OPTIONS
+from tuner.training.datasets import _LOADERS, load
+from tuner.training.models import ACTIVATIONS, BUILDERS
+
+
+def test_everything_that_tasks_offer_is_implemented():
+    assert set(_LOADERS) == set(DATASETS)
+    assert set(BUILDERS) == set(MODELS)
+    assert tuple(ACTIVATIONS) == OPTIONS["activation"].choices
+
+
+@pytest.mark.parametrize("spec", DATASETS.values(), ids=list(DATASETS))
+def test_the_registry_tells_the_true_sizes(spec):
+    data = load(spec.name, 0.2)
+    assert len(data.train_x) + len(data.val_x) == spec.rows
+    assert data.train_x.shape[1] == spec.features
+    assert len(data.val_x) == pytest.approx(0.2 * spec.rows, abs=spec.outputs)
+    if spec.kind == "classification":
+        labels = torch.cat([data.train_y, data.val_y])
+        assert labels.unique().tolist() == list(range(spec.outputs))
+        assert set(data.val_y.tolist()) == set(range(spec.outputs))
+    else:
+        assert data.train_y.shape == (len(data.train_x), 1)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_training_examples_alone_set_the_scale(name):
+    data = load(name, 0.2)
+    constant = data.train_x.std(0) == 0
+    assert data.train_x.mean(0).abs().max() < 1e-5
+    assert (data.train_x.std(0, correction=0)[~constant] - 1).abs().max() < 1e-4
+    assert data.val_x.mean(0).abs().max() > 1e-3
+    assert torch.isfinite(data.val_x).all()
+
+
+def test_no_example_is_on_both_sides():
+    data = load("digits", 0.2)
+    train = {tuple(row) for row in data.train_x.tolist()}
+    assert not any(tuple(row) in train for row in data.val_x.tolist())
+
+
+def test_the_split_is_kept_for_the_process_and_follows_the_share():
+    assert load("wine", 0.2) is load("wine", 0.2)
+    assert len(load("wine", 0.4).val_x) > len(load("wine", 0.2).val_x)

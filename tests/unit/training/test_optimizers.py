@@ -1,0 +1,195 @@
+"""Each optimizer against its paper's update, written out in float64, and the rule of names."""
+
+import math
+
+import pytest
+import torch
+
+from tuner.errors import Invalid, UnknownName
+from tuner.optimizers.registry import ENTRIES, names
+from tuner.training import build_optimizer
+from tuner.training.optimizers import BUILDERS
+
+CURVATURE = [1.0, 0.3, 4.0]
+START = [1.0, -2.0, 0.5]
+STEPS = 25
+
+
+def gradient(w, i):
+    """Of the quadratic sum(c w²) / 2."""
+    return CURVATURE[i] * w
+
+
+def coupled(w, i, h):
+    return gradient(w, i) + h["weight_decay"] * w
+
+
+def sgd(w, i, h):
+    """Robbins and Monro 1951: w ← w - lr g."""
+    for _ in range(STEPS):
+        w -= h["lr"] * coupled(w, i, h)
+    return w
+
+
+def momentum(w, i, h):
+    """Polyak 1964, heavy ball, in the two-point form with d = w_t - w_{t-1}."""
+    d = 0.0
+    for _ in range(STEPS):
+        d = h["momentum"] * d - h["lr"] * coupled(w, i, h)
+        w += d
+    return w
+
+
+def nesterov(w, i, h):
+    """Sutskever et al. 2013, eqs. 3 and 4, at the looked-ahead point θ + μv.
+
+    θ itself is Nesterov's; torch keeps the looked-ahead point, so that is what is returned.
+    """
+    theta, v, mu = w, 0.0, h["momentum"]
+    for _ in range(STEPS):
+        ahead = theta + mu * v
+        v = mu * v - h["lr"] * coupled(ahead, i, h)
+        theta += v
+    return theta + mu * v
+
+
+def adam(w, i, h):
+    """Kingma and Ba 2015, algorithm 1."""
+    return _adam(w, i, h, lambda w: coupled(w, i, h), 0.0)
+
+
+def adamw(w, i, h):
+    """Loshchilov and Hutter 2019, algorithm 2, lr on the decay too."""
+    return _adam(w, i, h, lambda w: gradient(w, i), h["lr"] * h["weight_decay"])
+
+
+def _adam(w, i, h, grad, shrink):
+    m = v = 0.0
+    for t in range(1, STEPS + 1):
+        g = grad(w)
+        m = h["beta1"] * m + (1 - h["beta1"]) * g
+        v = h["beta2"] * v + (1 - h["beta2"]) * g * g
+        m_hat, v_hat = m / (1 - h["beta1"] ** t), v / (1 - h["beta2"] ** t)
+        w = w - shrink * w - h["lr"] * m_hat / (math.sqrt(v_hat) + h["eps"])
+    return w
+
+
+def rmsprop(w, i, h):
+    """Tieleman and Hinton 2012, lecture 6.5, slide 29, with eps outside the root."""
+    v = 0.0
+    for _ in range(STEPS):
+        g = coupled(w, i, h)
+        v = h["alpha"] * v + (1 - h["alpha"]) * g * g
+        w -= h["lr"] * g / (math.sqrt(v) + h["eps"])
+    return w
+
+
+def adagrad(w, i, h):
+    """Duchi, Hazan and Singer 2011, section 1.1, diagonal form."""
+    v = h["initial_accumulator"]
+    for _ in range(STEPS):
+        g = coupled(w, i, h)
+        v += g * g
+        w -= h["lr"] * g / (math.sqrt(v) + h["eps"])
+    return w
+
+
+def adadelta(w, i, h):
+    """Zeiler 2012, algorithm 1."""
+    v = u = 0.0
+    for _ in range(STEPS):
+        g = coupled(w, i, h)
+        v = h["rho"] * v + (1 - h["rho"]) * g * g
+        d = math.sqrt(u + h["eps"]) / math.sqrt(v + h["eps"]) * g
+        u = h["rho"] * u + (1 - h["rho"]) * d * d
+        w -= h["lr"] * d
+    return w
+
+
+REFERENCE = {f.__name__: f for f in (sgd, momentum, nesterov, adam, adamw, rmsprop)}
+REFERENCE |= {f.__name__: f for f in (adagrad, adadelta)}
+# Values far from every default, so that none can stand in for another.
+UNUSUAL = {
+    "lr": 0.07,
+    "momentum": 0.6,
+    "beta1": 0.7,
+    "beta2": 0.85,
+    "alpha": 0.8,
+    "rho": 0.65,
+    "eps": 0.02,
+    "initial_accumulator": 0.3,
+    "weight_decay": 0.2,
+}
+
+
+class Quadratic(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.tensor(START, dtype=torch.float64))
+
+    def forward(self):
+        return (torch.tensor(CURVATURE, dtype=torch.float64) * self.w**2).sum() / 2
+
+
+def run(params):
+    model = Quadratic()
+    optimizer = build_optimizer(model, params)
+    for _ in range(STEPS):
+        optimizer.zero_grad()
+        model().backward()
+        optimizer.step()
+    return model.w.detach().tolist()
+
+
+def test_every_entry_has_a_builder_and_a_reference():
+    assert set(BUILDERS) == set(REFERENCE) == set(names())
+
+
+@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("values", ["defaults", "unusual"])
+def test_the_update_is_the_papers(name, values):
+    h = {p.name: p.otherwise for p in ENTRIES[name].parameters}
+    params = {"optimizer": name}
+    if values == "unusual":
+        h = {key: UNUSUAL[key] for key in h}
+        params |= {f"{name}.{key}": value for key, value in h.items()}
+    expected = [REFERENCE[name](w, i, h) for i, w in enumerate(START)]
+    assert run(params) == pytest.approx(expected, rel=1e-10, abs=1e-14)
+
+
+def test_the_plain_name_goes_before_the_optimizers_own_and_that_before_the_default():
+    def rate(params):
+        return build_optimizer(Quadratic(), params).param_groups[0]["lr"]
+
+    assert rate({"optimizer": "adam"}) == 1e-3
+    assert rate({"optimizer": "adam", "adam.lr": 0.02, "sgd.lr": 0.5}) == 0.02
+    assert rate({"optimizer": "adam", "adam.lr": 0.02, "lr": 0.03}) == 0.03
+
+
+def test_nesterov_without_momentum_is_gradient_descent():
+    assert run({"optimizer": "nesterov", "lr": 0.1, "momentum": 0.0}) == run(
+        {"optimizer": "sgd", "lr": 0.1}
+    )
+
+
+def test_parameters_without_an_optimizer_are_refused():
+    with pytest.raises(Invalid, match="missing") as caught:
+        build_optimizer(Quadratic(), {"lr": 0.1})
+    assert caught.value.errors[0].path == "optimizer"
+
+
+def test_an_unknown_optimizer_is_refused_with_the_nearest():
+    with pytest.raises(UnknownName) as caught:
+        build_optimizer(Quadratic(), {"optimizer": "adagrd"})
+    assert caught.value.errors[0].nearest == "adagrad"
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_state_is_as_large_as_the_entry_says(name):
+    model = Quadratic()
+    optimizer = build_optimizer(model, {"optimizer": name})
+    model().backward()
+    optimizer.step()
+    state = optimizer.state[model.w]
+    floats = sum(v.numel() for v in state.values() if torch.is_tensor(v) and v.dim() > 0)
+    assert floats == ENTRIES[name].cost.state * model.w.numel()
