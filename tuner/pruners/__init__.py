@@ -1,0 +1,1 @@
+"""When to stop early: pure functions of losses at rungs, without SQL, HTTP or a clock."""
