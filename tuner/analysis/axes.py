@@ -19,7 +19,7 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "he
 INK, MUTED = "@ink", "@muted"
 
 # a loss that spans more than this factor is drawn on a log axis
-_LOG_FACTOR = 20.0
+_LOG_FACTOR = 10.0
 # values further beyond the third quartile than this many times its distance from the best are
 # drawn at the rim, so that one exploded trial does not flatten all others
 _FAR = 3.0
@@ -72,17 +72,27 @@ class Axis:
 
     def layout(self, title: str) -> dict[str, Any]:
         """The axis as plotly's layout."""
-        kind = "log" if self.log else "linear"
-        found = {"title": {"text": title}, "type": kind, "range": list(self.range)}
-        # few digits between powers of ten, or labels collide
-        return {**found, "dtick": _log_tick(self.range)} if self.log else found
+        found = {"title": {"text": title}, "range": list(self.range)}
+        return {**found, **log_ticks(*self.range)} if self.log else found
 
 
-def _log_tick(ends: tuple[float, float]) -> str | int:
-    decades = ends[1] - ends[0]
-    if decades > 2.5:
-        return math.ceil(decades / 6)
-    return "D2" if decades > 1 else "D1"
+def log_ticks(low: float, high: float, most: float = 3.0) -> dict[str, Any]:
+    """A log axis with few, fully written ticks; plotly's own shorten 0.02 to a bare 2.
+
+    Args:
+        low: Exponent (base 10) of the lower end.
+        high: Exponent of the upper end.
+        most: From how many decades on only powers of ten are written.
+    """
+    decades = range(math.floor(low), math.ceil(high) + 1)
+    if high - low > most:
+        decades = decades[:: math.ceil((high - low) / 6)]
+        digits: tuple[int, ...] = (1,)
+    else:
+        digits = (1, 2, 5) if high - low > 0.7 else (1, 2, 3, 4, 5, 6, 7, 8)
+    values = [float(f"{digit}e{decade}") for decade in decades for digit in digits]
+    texts = [f"{value:g}".replace("e-0", "e-") for value in values]
+    return {"type": "log", "tickvals": values, "ticktext": texts}
 
 
 def value_axis(values: Sequence[float], direction: Direction) -> Axis:
@@ -93,7 +103,7 @@ def value_axis(values: Sequence[float], direction: Direction) -> Axis:
         direction: Of the objective; the far side that may be cut is the bad one.
     """
     if not values:
-        return Axis(log=False, low=0.0, high=1.0, worst=1.0, beyond=0, range=(0.0, 1.0))
+        return Axis(log=False, low=0.0, high=1.0, worst=0.95, beyond=0, range=(0.0, 1.0))
     log = min(values) > 0 and max(values) / min(values) > _LOG_FACTOR
     sign = 1.0 if direction == "minimize" else -1.0
     costs = sorted(sign * (math.log10(v) if log else v) for v in values)

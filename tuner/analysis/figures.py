@@ -7,7 +7,7 @@ through `label`.
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tuner.analysis.axes import INK, MUTED, Axis, Style, jitter, styles, value_axis
@@ -46,16 +46,20 @@ def finite(values: Iterable[Any]) -> list[float]:
     return [n for n in numbers if n is not None and abs(n) < float("inf")]
 
 
-def _is_finite(value: Any) -> bool:
-    return bool(finite([value]))
+def _ended(points: Points) -> tuple[list[Any], list[Any]]:
+    """Points with a finite value: complete ones, and those stopped early or still running."""
+    usable = [p for p in points if finite([p["value"]])]
+    done = [p for p in usable if p["state"] == "complete"]
+    return done, [p for p in usable if p["state"] not in ("complete", "fail")]
 
 
 def layout(x: Mapping[str, Any], y: Mapping[str, Any], height: int = 420) -> dict[str, Any]:
     """A layout; colours and fonts are the page's."""
     return {
         "height": height,
-        "margin": {"l": 72, "r": 16, "t": 16, "b": 56},
+        "margin": {"l": 72, "r": 16, "t": 40, "b": 56},
         "hovermode": "closest",
+        "showlegend": True,
         "xaxis": dict(x),
         "yaxis": dict(y),
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
@@ -74,14 +78,13 @@ def history(report: Mapping[str, Any]) -> Figure:
     axis = history_axis(report)
     traces = []
     for name, style in optimizer_styles(report).items():
-        points = [p for p in data["points"] if p["optimizer"] == name and _is_finite(p["value"])]
-        done = [p for p in points if p["state"] == "complete"]
-        cut = [p for p in points if p["state"] != "complete"]
+        done, cut = _ended([p for p in data["points"] if p["optimizer"] == name])
         shown = label(name) if name is not None else "complete"
         if done:
             traces.append(_dots(shown, done, axis, style, by="number"))
         if cut:
-            traces.append(_dots(f"{shown}, stopped early", cut, axis, style, by="number"))
+            hollow = _dots(f"{shown}, stopped early", cut, axis, style, by="number")
+            traces.append({**hollow, "showlegend": not done})
     traces += _lost(data["points"], axis)
     steps = [p for p in data["points"] if p["best"] is not None]
     traces.append(
@@ -123,13 +126,13 @@ def _dots(name: str, points: Points, axis: Axis, style: Style, by: str | float) 
         "marker": {
             "color": style.color,
             "size": 7,
-            "opacity": 0.5 if stopped else 0.85,
+            "opacity": 0.7 if stopped else 0.85,
             "symbol": [symbol if axis.place(v) == v else "arrow-up-open" for v in values],
         },
     }
 
 
-def _lost(points: Points, axis: Axis) -> list[Figure]:
+def _lost(points: Points, axis: Axis, place: Callable[[int], float] = float) -> list[Figure]:
     """Trials that ended without a finite value, as a row at the bad end of the axis."""
     kinds = [
         ("diverged", "x-thin-open", [p for p in points if p["diverged"]]),
@@ -140,7 +143,7 @@ def _lost(points: Points, axis: Axis) -> list[Figure]:
             "type": "scatter",
             "mode": "markers",
             "name": name,
-            "x": [p["number"] for p in found],
+            "x": [place(p["number"]) for p in found],
             "y": [axis.worst] * len(found),
             "text": [_hover(p) for p in found],
             "hoverinfo": "text",
@@ -173,9 +176,7 @@ def comparison(report: Mapping[str, Any]) -> Figure | None:
 
 
 def _strip(mine: Points, place: int, axis: Axis, style: Style) -> list[Figure]:
-    usable = [p for p in mine if _is_finite(p["value"])]
-    done = [p for p in usable if p["state"] == "complete"]
-    cut = [p for p in usable if p["state"] != "complete"]
+    done, cut = _ended(mine)
     traces: list[Figure] = []
     if len(done) >= _MIN_BOX:
         traces.append(
@@ -191,15 +192,7 @@ def _strip(mine: Points, place: int, axis: Axis, style: Style) -> list[Figure]:
             }
         )
     traces += [_dots("", group, axis, style, by=float(place)) for group in (done, cut) if group]
-    for trace in _lost(mine, axis):
-        found = [
-            p
-            for p in mine
-            if (p["diverged"] if trace["name"] == "diverged" else p["state"] == "fail")
-        ]
-        trace["x"] = [place + jitter(p["number"]) for p in found]
-        traces.append(trace)
-    return traces
+    return traces + _lost(mine, axis, lambda n: place + jitter(n))
 
 
 def importance(report: Mapping[str, Any]) -> Figure | None:

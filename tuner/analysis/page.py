@@ -117,7 +117,7 @@ def _header(report: Mapping[str, Any]) -> str:
     name = html.escape(str(study["name"]))
     return (
         f'<header><p class="kicker">Study report</p><h1>{name}</h1>'
-        f'<p class="sub">{html.escape(wording.objective_line(report))} · '
+        f'<p class="sub">{html.escape(wording.objective_line(report))} · {html.escape(wording.setup_line(report))} · '
         f'<span class="state">{state}{reason}</span></p>{_tiles(report)}</header>'
     )
 
@@ -182,12 +182,10 @@ def _optimizers(report: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
     if any(row["best"] for row in report["optimizers"]):
         parts += [
             markup.table(wording.best_params_table(report), "Parameters of each one's best trial"),
-            markup.table(
-                wording.best_metrics_table(report), "Final metrics of these trials", "wide"
-            ),
+            markup.table(wording.best_metrics_table(report), "Final metrics of these trials"),
         ]
     caption = (
-        "Every trial as a mark: filled complete, hollow stopped early, × diverged, | failed. "
+        "Every trial as a mark: filled complete, hollow stopped early or running, × diverged, | failed. "
         "Boxes: quartiles of the complete trials."
     )
     parts.append(markup.figure("comparison", drawn, caption, markup.spread_table(report)))
@@ -197,7 +195,10 @@ def _optimizers(report: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
 def _history(report: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
     data = report["history"]
     beyond = figures.history_axis(report).beyond
-    caption = f"{len(data['points'])} of {data['total']} trials; the line is the best so far."
+    caption = (
+        f"{len(data['points'])} of {data['total']} trials; filled complete, hollow stopped early or running, "
+        "× diverged, | failed; the line is the best so far."
+    )
     if beyond:
         caption += f" {beyond} far worse values are drawn at the rim as arrows."
     return markup.figure("history", drawn, caption, markup.history_table(report))
@@ -223,12 +224,14 @@ def _importance(report: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
     )
     data = wording.importance_table(explained)
     inner = [
-        markup.table(wording.importance_table(part), f"Within {name}")
+        markup.table(
+            wording.inner_importance_table(part), f"Within {name}, {part['n_trials']} trials"
+        )
         for name, part in explained["per_optimizer"].items()
         if part["parameters"]
     ]
     found = markup.figure("importance", drawn, caption, data)
-    return found + (f'<div class="two">{"".join(inner)}</div>' if inner else "")
+    return found + (f'<div class="three">{"".join(inner)}</div>' if inner else "")
 
 
 def _slices(report: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:

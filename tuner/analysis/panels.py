@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tuner.analysis.axes import Axis, Style, jitter, value_axis
+from tuner.analysis.axes import Axis, Style, jitter, log_ticks, value_axis
 from tuner.analysis.figures import (
     Figure,
     direction_of,
@@ -95,8 +96,8 @@ def slices(report: Mapping[str, Any]) -> Figure | None:
     looks = optimizer_styles(report)
     rows = -(-len(panels) // _COLUMNS)
     shape: dict[str, Any] = {
-        "height": 40 + _ROW_HEIGHT * rows,
-        "margin": {"l": 64, "r": 16, "t": 8, "b": 48},
+        "height": 52 + _ROW_HEIGHT * rows,
+        "margin": {"l": 64, "r": 16, "t": 40, "b": 12},
         "hovermode": "closest",
         "showlegend": False,
     }
@@ -162,7 +163,12 @@ def _positions(panel: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         return spots, {"title": {"text": name}, "zeroline": False, **ticks}
     if scale == "one_minus_log" and all(value < 1 for value in x):
         title = {"title": {"text": f"1 − {name}"}}
-        return [1 - v for v in x], {**title, "type": "log", "autorange": "reversed", "nticks": 5}
+        spots = [1 - v for v in x]
+        return spots, {**title, **_log_axis(spots), "autorange": "reversed"}
     if scale == "log" and all(value > 0 for value in x):
-        return list(x), {"title": {"text": name}, "type": "log", "nticks": 5}
+        return list(x), {"title": {"text": name}, **_log_axis(x)}
     return list(x), {"title": {"text": name}, "zeroline": False, "nticks": 5}
+
+
+def _log_axis(x: Sequence[float]) -> dict[str, Any]:
+    return log_ticks(math.log10(min(x)), math.log10(max(x)), most=1.5)

@@ -42,10 +42,10 @@ def history(evidence: Evidence) -> dict[str, Any]:
     improvements: list[int] = []
     for trial in evidence.trials:
         value = evidence.value(trial)
-        is_result = value is not None and evidence.counts_as_result(trial)
-        if is_result and is_better(value, best, evidence.objective.direction):
-            best = value
-            improvements.append(len(points))
+        if value is not None and evidence.counts_as_result(trial):
+            improved = is_better(value, best, evidence.objective.direction)
+            best = value if improved else best
+            improvements += [len(points)] * improved
         points.append(
             {
                 "number": trial["number"],

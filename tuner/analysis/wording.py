@@ -57,6 +57,13 @@ def budget_line(report: Mapping[str, Any]) -> str:
     return pairs({key: value for key, value in budget.items() if value is not None})
 
 
+def setup_line(report: Mapping[str, Any]) -> str:
+    """Sampler, pruner and budget in one line."""
+    facts = report["reproducibility"]
+    names = [f"{key} {(facts[key] or {}).get('name', 'none')}" for key in ("sampler", "pruner")]
+    return " · ".join([*names, f"budget: {budget_line(report)}"])
+
+
 def optimizer_table(report: Mapping[str, Any]) -> Table:
     """The result table: one row an optimizer, best first."""
     rows = report["optimizers"]
@@ -106,9 +113,10 @@ def _others(params: Mapping[str, Any]) -> dict[str, Any]:
 def params_table(best: Mapping[str, Any]) -> Table:
     """One trial's parameters, with a mark at the edges of ranges."""
     edge = {e["name"]: f"at its {e['bound']} bound {number(e['limit'])}" for e in best["edges"]}
-    return ["parameter", "value", "note"], [
-        [name, number(value, 6), edge.get(name, "")] for name, value in best["params"].items()
-    ]
+    rows = [[name, number(value, 6), edge.get(name, "")] for name, value in best["params"].items()]
+    if not edge:
+        return ["parameter", "value"], [row[:2] for row in rows]
+    return ["parameter", "value", "note"], rows
 
 
 def importance_table(explained: Mapping[str, Any]) -> Table:
@@ -123,6 +131,12 @@ def importance_table(explained: Mapping[str, Any]) -> Table:
         ]
         for row in explained["parameters"]
     ]
+
+
+def inner_importance_table(explained: Mapping[str, Any]) -> Table:
+    """Importance within one optimizer: parameters that explain something."""
+    rows = [row for row in explained["parameters"] if row["importance"] > 0]
+    return ["parameter", "importance"], [[r["name"], f"{r['importance']:.1%}"] for r in rows]
 
 
 def failure_table(report: Mapping[str, Any]) -> Table:

@@ -114,10 +114,10 @@ def simulate(n, steps, seed=0):
         end = {"finished_at": at(number * 10 + 8.5)}
         if number % 17 == 11:
             end |= {"state": "fail", "reason": "oom" if number % 2 else "timeout"}
-        elif off > 0.95 and optimizer == "sgd":
+        elif off > 0.6 and optimizer == "sgd":
             loss[1:] = math.nan
             end |= {"diverged": True, "values": {"val_loss": "NaN"}}
-        elif floor > 0.6 and steps > 3:
+        elif floor > 0.35 and steps > 3:
             loss = loss[: max(2, steps // 3)]
             end |= {"state": "pruned"}
         else:

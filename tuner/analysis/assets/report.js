@@ -16,16 +16,24 @@
     root.classList.toggle("printing", forPrint);
     const style = getComputedStyle(root);
     const read = (name) => style.getPropertyValue(name).trim();
-    return { "@ink": read("--ink"), "@muted": read("--muted"), grid: read("--grid"), paper: read("--card") };
+    return {
+      "@ink": read("--ink"), "@muted": read("--muted"), grid: read("--grid"), paper: read("--card"),
+      "#0072B2": read("--blue"), "#D55E00": read("--vermilion"), "#009E73": read("--green"), "#9A8F1C": read("--olive"),
+    };
   }
 
   // Only keys named "color" are filled in, so that no user text is ever replaced.
+  function fill(value, palette) {
+    if (Array.isArray(value)) return value.map((item) => fill(item, palette));
+    return typeof value === "string" && value in palette ? palette[value] : value;
+  }
+
   function paint(node, palette) {
     if (Array.isArray(node)) return node.map((item) => paint(item, palette));
     if (node === null || typeof node !== "object") return node;
     const copy = {};
     for (const [key, value] of Object.entries(node)) {
-      copy[key] = key === "color" && typeof value === "string" && value in palette ? palette[value] : paint(value, palette);
+      copy[key] = key === "color" ? fill(value, palette) : paint(value, palette);
     }
     return copy;
   }
