@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from tuner.core.names import OPTIMIZER, nearest
-from tuner.errors import Invalid, UnknownName
+from tuner.errors import Invalid, InvalidMetric, UnknownName
 from tuner.tasks.option import Option
 from tuner.tasks.registry import CLASSIFICATION_ONLY, DATASETS, METRICS, MODELS, OPTIONS
 
@@ -71,11 +71,75 @@ def known_names(task: Mapping[str, Any]) -> set[str]:
     return {o.name for o in OPTIONS.values() if not o.models or model in o.models}
 
 
-def metrics(task: Mapping[str, Any]) -> list[str]:
-    """The metrics that the task reports at every epoch."""
-    dataset = DATASETS.get(str(task.get("dataset")))
-    is_classification = dataset is None or dataset.kind == "classification"
-    return [name for name in METRICS if is_classification or name not in CLASSIFICATION_ONLY]
+def metrics(
+    task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[str]:
+    """The metrics that every trial of the task reports at every epoch.
+
+    Args:
+        task: A checked task.
+        parameters: The expanded space, if it may choose the data set.
+    """
+    kinds = {DATASETS[name].kind for name in _values(task, parameters or {}, "dataset")}
+    everywhere = kinds == {"classification"}
+    return [name for name in METRICS if everywhere or name not in CLASSIFICATION_ONLY]
+
+
+def check_study(
+    task: Mapping[str, Any],
+    parameters: Mapping[str, Mapping[str, Any]],
+    optimizers: Mapping[str, Iterable[str]],
+) -> dict[str, Any]:
+    """All that is checked of a task study's `trial.task` and expanded space at creation.
+
+    Args:
+        task: As in the study file.
+        parameters: The expanded space in study-file form.
+        optimizers: All known optimizers, each with its plain parameter names.
+
+    Returns:
+        The task as `validate` gives it.
+
+    Raises:
+        UnknownName: For a name that does not exist or that nothing reads.
+        Invalid: For a value or range that cannot be trained.
+    """
+    checked = validate(task, optimizers=optimizers)
+    check_values(checked, parameters, optimizers)
+    own = {name: optimizers[name] for name in _values(checked, parameters, OPTIMIZER)}
+    check_parameters(checked, parameters, own)
+    return checked
+
+
+def check_metric(
+    metric: str,
+    task: Mapping[str, Any],
+    path: str,
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
+    """Refuse an objective or constraint on a metric that the task never reports.
+
+    Args:
+        metric: The metric's name.
+        task: A checked task.
+        path: Where the name stands in the input, as `objectives[0].metric`.
+        parameters: The expanded space, if it may choose the data set.
+
+    Raises:
+        InvalidMetric: With the metrics that the task reports, and the nearest.
+    """
+    known = metrics(task, parameters)
+    if metric in known:
+        return
+    near = nearest(metric, known)
+    raise InvalidMetric.at(
+        path,
+        f"the task {_title(task)} reports no {metric!r}"
+        + (f"; did you mean {near!r}?" if near else f", but {', '.join(known)}."),
+        found=metric,
+        allowed=known,
+        nearest=near,
+    )
 
 
 def check_parameters(

@@ -127,7 +127,7 @@ class Training:
         self._is_classification = self._data.spec.kind == "classification"
         self._loss = functional.cross_entropy if self._is_classification else functional.mse_loss
         # Weights are made on the CPU, so that every device starts from the same.
-        torch.manual_seed(options["seed"])
+        _seed(options["seed"], device)
         self._model = build_model(self._data.spec, options).to(device)
         self._order = torch.Generator().manual_seed(options["seed"])
         chosen = {**params, OPTIMIZER: options[OPTIMIZER]}
@@ -226,6 +226,14 @@ class Training:
         torch.set_rng_state(state["random"].cpu())
         if self._device.type == "cuda" and "random_cuda" in state:
             torch.cuda.set_rng_state(state["random_cuda"].cpu(), self._device)
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """Seed the generators that `_isolated` restores, and no other device's."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
 
 
 @contextmanager

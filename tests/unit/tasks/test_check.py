@@ -4,9 +4,11 @@ import json
 
 import pytest
 
-from tuner.errors import Invalid, UnknownName
+from tuner.errors import Invalid, InvalidMetric, UnknownName
 from tuner.tasks.check import (
+    check_metric,
     check_parameters,
+    check_study,
     check_values,
     complete,
     known_names,
@@ -110,6 +112,29 @@ def test_known_names_are_those_of_the_tasks_model():
     assert {"width", "depth", "batch_size"} <= known_names(DIGITS)
     assert "channels" not in known_names(DIGITS)
     assert "channels" in known_names({"dataset": "digits", "model": "cnn"})
+
+
+def test_a_metric_must_be_reported_whatever_data_set_a_trial_chooses():
+    either = {"dataset": {"type": "categorical", "choices": ["digits", "diabetes"]}}
+    assert "val_accuracy" not in metrics(DIGITS, either)
+    check_metric("val_accuracy", DIGITS, "objectives[0].metric")
+    found = mistake(InvalidMetric, check_metric, "vall_loss", DIGITS, "objectives[0].metric")
+    assert (found.path, found.nearest) == ("objectives[0].metric", "val_loss")
+    with pytest.raises(InvalidMetric):
+        check_metric("val_accuracy", DIGITS, "objectives[0].metric", either)
+
+
+def test_a_study_is_checked_against_the_optimizers_that_it_may_choose():
+    space = {"lr": {"type": "float", "low": 1e-4, "high": 1.0}}
+    beta = {"beta1": {"type": "float", "low": 0.5, "high": 0.9}}
+    only_sgd = {"optimizer": {"type": "fixed", "value": "sgd"}}
+    assert check_study(DIGITS, space, OPTIMIZERS) == DIGITS
+    check_study(DIGITS, space | beta, OPTIMIZERS)
+    found = mistake(UnknownName, check_study, DIGITS, only_sgd | space | beta, OPTIMIZERS)
+    assert found.path == "space.parameters.beta1"
+    check_study(DIGITS | {"optimizer": "sgd"}, space, OPTIMIZERS)
+    with pytest.raises(UnknownName):
+        check_study(DIGITS | {"optimizer": "sgd"}, beta, OPTIMIZERS)
 
 
 def test_accuracy_is_a_metric_of_classification_only():
