@@ -99,11 +99,15 @@ class EmbeddedStore:
 
 
 def load(
-    env: Mapping[str, str] | None = None, cwd: Path | None = None, home: Path | None = None
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    home: Path | None = None,
+    config_file: Path | None = None,
 ) -> Settings:
     """Read the settings.
 
     Args:
+        config_file: The config file to read, in place of the usual ones.
         env: Environment variables; those of this process if None.
         cwd: The folder whose `tuner.toml` counts; the current one if None.
         home: The home folder; the user's if None.
@@ -112,7 +116,7 @@ def load(
         Invalid: For a malformed config file, with file, line, key and the nearest valid key.
     """
     variables = _environment(env)
-    config_file = _config_file(variables, cwd or Path.cwd(), home)
+    config_file = config_file or _config_file(variables, cwd or Path.cwd(), home)
     config = _read_config(config_file) if config_file else {}
     url = variables.get(URL)
     database_url = variables.get(DATABASE_URL)
