@@ -35,7 +35,7 @@ from tuner.analysis.evidence import Evidence, Objective, optimizer_of, parameter
 METHOD = "random forest on ranks, out-of-bag permutation"
 MIN_TRIALS = 10
 # beyond this more trials no longer change the ranking, only the time
-MAX_TRIALS = 2000
+MAX_TRIALS = 1000
 N_TREES = 200
 FEW_TRIALS = 10
 # a share smaller than two standard errors over the trees cannot be told from none

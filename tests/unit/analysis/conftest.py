@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from tuner.analysis.report import build_report
+
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 
 PARAMETERS = {
@@ -153,3 +155,8 @@ def simulated():
 @pytest.fixture(scope="session")
 def small_study():
     return simulate(60, 27)
+
+
+@pytest.fixture(scope="session")
+def small_report(small_study):
+    return build_report(*small_study)

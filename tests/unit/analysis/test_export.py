@@ -16,7 +16,7 @@ from tuner.errors import UnknownName
 def trials(make_trial):
     return [
         make_trial(1, "NaN", params={"lr": 1, "c": True}, diverged=True),
-        make_trial(0, 0.1, params={"lr": 0.1, "c": "a,\n\"b\""}, user_attrs={"note": "é"}),
+        make_trial(0, 0.1, params={"lr": 0.1, "c": 'a,\n"b"'}, user_attrs={"note": "é"}),
         make_trial(2, state="fail", reason="oom", params={"lr": 0.2, "c": 1}),
     ]
 

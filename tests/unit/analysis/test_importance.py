@@ -75,9 +75,7 @@ def test_diverged_trials_are_bad_outcomes(make_study, make_trial):
 
 def test_pruned_trials_count_at_their_reported_value(one_matters, make_curve):
     study, trials = one_matters
-    pruned = [
-        {**t, "state": "pruned", "values": {}} if t["number"] % 2 else t for t in trials
-    ]
+    pruned = [{**t, "state": "pruned", "values": {}} if t["number"] % 2 else t for t in trials]
     rows = [r for t in trials for r in make_curve(t["number"], [9.0, t["values"]["val_loss"]])]
     assert importance(study, pruned)["n_trials"] == 30
     with_reports = importance(study, pruned, rows)
