@@ -1,0 +1,92 @@
+"""What models learn from: finite losses for diverged, pruned and infeasible trials."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from statistics import NormalDist
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tuner.samplers.base import Observation, Request
+
+Array = NDArray[np.float64]
+_NORMAL = NormalDist()
+
+
+class Outcome(NamedTuple):
+    """A trial that teaches something, with finite losses."""
+
+    trial: Observation
+    losses: tuple[float, ...]
+
+
+def is_finite(losses: Iterable[float] | None) -> bool:
+    """Whether there are losses and all are finite."""
+    return losses is not None and all(math.isfinite(loss) for loss in losses)
+
+
+def outcomes(request: Request, *, penalise_infeasible: bool = True) -> list[Outcome]:
+    """The trials that a model learns from; failed ones teach nothing.
+
+    A diverged trial gets the worst finite loss plus the spread of the others. A pruned one
+    (single objective) gets its last loss, but no better than the median of the completed: it was
+    stopped because others were better, so it must never look like a winner.
+
+    Args:
+        request: With the history.
+        penalise_infeasible: Whether infeasible trials count as bad as diverged ones.
+    """
+    complete = [item for item in request.history if item.state == "complete"]
+    finite = [item.losses for item in complete if item.losses and is_finite(item.losses)]
+    bad = _bad(finite, request.n_objectives)
+    middle = float(np.median([losses[0] for losses in finite])) if finite else bad[0]
+    result = []
+    for item in request.history:
+        if item.state == "complete":
+            usable = is_finite(item.losses) and (item.feasible or not penalise_infeasible)
+            result.append(Outcome(item, item.losses if usable and item.losses else bad))
+        elif item.state == "pruned" and item.last is not None and request.n_objectives == 1:
+            last = item.last[1] if math.isfinite(item.last[1]) else bad[0]
+            result.append(Outcome(item, (min(max(last, middle), bad[0]),)))
+    return result
+
+
+def half_rank(losses: Array) -> Array:
+    """Keep the good half as it is, and put the bad half at normal scores above the median.
+
+    How bad a bad loss is says little about where the best lies, and one loss of 1e12 would flatten
+    all others.
+
+    Args:
+        losses: Shape (n,), finite.
+
+    Returns:
+        Shape (n,), in the same order; ties stay ties.
+
+    Source: the half-rank output warper of Song et al. 2024 (The Vizier Gaussian process bandit
+    algorithm), section on output warping.
+    """
+    middle = float(np.median(losses))
+    good = losses <= middle
+    spread = float(np.sqrt(np.mean((losses[good] - middle) ** 2)))
+    if good.all() or not math.isfinite(spread):
+        return losses
+    values, ranks = np.unique(losses[~good], return_inverse=True)
+    scores = [_NORMAL.inv_cdf(0.5 + 0.5 * (k + 1) / (len(values) + 1)) for k in range(len(values))]
+    warped = losses.copy()
+    warped[~good] = middle + (spread or 1.0) * np.asarray(scores)[ranks]
+    return warped
+
+
+def _bad(finite: list[tuple[float, ...]], n_objectives: int) -> tuple[float, ...]:
+    """A finite loss vector that is worse than all: the worst plus the spread, per objective."""
+    if not finite:
+        return (1.0,) * n_objectives
+    columns = np.asarray(finite, dtype=float).T
+    return tuple(
+        float(np.clip(max(column) + (np.ptp(column) or abs(max(column)) or 1.0), -1e300, 1e300))
+        for column in columns
+    )
