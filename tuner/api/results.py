@@ -1,0 +1,80 @@
+"""What a study has found: best trials, importance, reports and exports."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tuner.api.answers import document, ok
+from tuner.api.context import manager
+from tuner.api.inputs import Query, no_query, query, study_name
+from tuner.api.operations import documented
+from tuner.api.operations import router as new_router
+
+router = new_router("studies")
+_TEXT: Final = {"schema": {"type": "string"}}
+_BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
+_REPORT: Final = Query(
+    "format", "The report's form.", "choice", "json", choices=("json", "md", "html")
+)
+_EXPORT: Final = Query(
+    "format", "The table's form.", "choice", "jsonl", choices=("jsonl", "csv", "parquet")
+)
+
+
+@router.get(**documented("/studies/{name}/best", answers={200: "Trial"}))
+async def best(request: Request) -> Response:
+    """The best feasible, finite, complete trial."""
+    no_query(request)
+    return ok(await manager(request).best(study_name(request)))
+
+
+@router.get(**documented("/studies/{name}/pareto", answers={200: "Front"}))
+async def pareto(request: Request) -> Response:
+    """The trials that no other trial beats in every objective."""
+    no_query(request)
+    return ok(await manager(request).pareto(study_name(request)))
+
+
+@router.get(**documented("/studies/{name}/importance", answers={200: "Importance"}))
+async def importance(request: Request) -> Response:
+    """How much each parameter matters."""
+    no_query(request)
+    return ok(await manager(request).importance(study_name(request)))
+
+
+@router.get(
+    **documented(
+        "/studies/{name}/report",
+        parameters=(_REPORT,),
+        content={
+            "application/json": {"schema": {"type": "object"}},
+            "text/markdown": _TEXT,
+            "text/html": _TEXT,
+        },
+    )
+)
+async def report(request: Request) -> Response:
+    """The study's report."""
+    form = query(request, _REPORT)["format"]
+    return document(await manager(request).study_report(study_name(request), form))
+
+
+@router.get(
+    **documented(
+        "/studies/{name}/export",
+        parameters=(_EXPORT,),
+        content={
+            "application/x-ndjson": _TEXT,
+            "text/csv": _TEXT,
+            "application/vnd.apache.parquet": _BYTES,
+        },
+    )
+)
+async def export(request: Request) -> Response:
+    """All trials of the study, one a line or row."""
+    form = query(request, _EXPORT)["format"]
+    name = study_name(request)
+    return document(await manager(request).export(name, form), f"{name}.{form}")
