@@ -28,9 +28,21 @@ def read_events(
     transport: Transport, study: str | None, last_event_id: int | None
 ) -> Iterator[Event]:
     """Events after `last_event_id`, for ever."""
-    for item in transport.stream(operations.events(study), last_event_id):
-        event = parse_event(item)
+    for event in follow(transport, study, last_event_id):
         if event is not None:
+            yield event
+
+
+def follow(
+    transport: Transport, study: str | None, last_event_id: int | None
+) -> Iterator[Event | None]:
+    """As `read_events`, with None whenever a connection has been made.
+
+    Whoever looks at the state then and finds nothing new misses nothing that comes later.
+    """
+    for item in transport.stream(operations.events(study), last_event_id):
+        event = None if item is None else parse_event(item)
+        if event is not None or item is None:
             yield event
 
 
@@ -39,7 +51,7 @@ async def read_events_async(
 ) -> AsyncIterator[Event]:
     """As `read_events`."""
     async for item in transport.stream(operations.events(study), last_event_id):
-        event = parse_event(item)
+        event = None if item is None else parse_event(item)
         if event is not None:
             yield event
 

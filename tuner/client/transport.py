@@ -57,13 +57,17 @@ class Transport:
         self._pool: httpx2.Client | None = None
         self._pid = 0
 
-    def send(self, operation: Operation[T]) -> T:
+    def send(self, operation: Operation[T], retry: Retry | None = None) -> T:
         """Do one call.
+
+        Args:
+            operation: What to do.
+            retry: How long to try; None: as long as this transport does.
 
         Raises:
             TunerError: The server's typed error, or `ServerUnreachable`.
         """
-        call = Call(operation, self._retry, self._reached)
+        call = Call(operation, retry or self._retry, self._reached)
         timeout = self._timeouts.of(operation)
         address = self.endpoint.address()
         while True:
@@ -84,8 +88,11 @@ class Transport:
                 return outcome.value
             address = self._wait(outcome, address)
 
-    def stream(self, operation: Operation[None], last_event_id: int | None) -> Iterator[Any]:
+    def stream(self, operation: Operation[None], last_event_id: int | None) -> Iterator[httpx2.ServerSentEvent | None]:
         """Server-sent events from after `last_event_id` on, for ever; reconnects by itself.
+
+        Yields:
+            None whenever a connection has been made, then its events.
 
         Raises:
             TunerError: If the server refuses, or cannot be reached for as long as calls are tried.
@@ -106,6 +113,7 @@ class Transport:
                         wait = call.refused(response, address)
                     else:
                         self._reached = True
+                        yield None
                         for event in httpx2.EventSource(response):
                             call = Call(operation, self._retry, reached=True)
                             last = int(event.id) if event.id.isdigit() else last
@@ -177,7 +185,7 @@ class AsyncTransport:
 
     async def stream(
         self, operation: Operation[None], last_event_id: int | None
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncIterator[httpx2.ServerSentEvent | None]:
         """As `Transport.stream`."""
         last = last_event_id
         call = Call(operation, self._retry, self._reached)
@@ -195,6 +203,7 @@ class AsyncTransport:
                         wait = call.refused(response, address)
                     else:
                         self._reached = True
+                        yield None
                         async for event in httpx2.EventSource(response):
                             call = Call(operation, self._retry, reached=True)
                             last = int(event.id) if event.id.isdigit() else last
