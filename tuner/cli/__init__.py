@@ -1,0 +1,1 @@
+"""The command line, Typer over the client: one module per noun."""

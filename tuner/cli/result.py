@@ -1,0 +1,147 @@
+"""What a finished run comes to: the best of each optimizer, the best trial, or why there is none."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from tuner.cli import views
+from tuner.cli.output import Output, cell
+from tuner.cli.paging import collect
+from tuner.client.client import Client
+from tuner.core.names import OPTIMIZER
+from tuner.core.ranking import is_feasible, loss
+from tuner.core.wire import decode_metric
+
+Json = Mapping[str, Any]
+_TOP_REASONS: Final = 3
+
+
+def show_result(out: Output, client: Client, study: Json) -> bool:
+    """Print the result of a study.
+
+    Returns:
+        Whether there is one.
+    """
+    name = study["name"]
+    if len(study["objectives"]) > 1:
+        return _show_front(out, client, study)
+    if not study.get("best"):
+        explain_failure(out, client, name)
+        return False
+    winners = best_by_optimizer(client, study)
+    if winners:
+        _show_winners(out, client, study, winners)
+    else:
+        views.show_trial(out, study["best"])
+    return True
+
+
+def best_by_optimizer(client: Client, study: Json) -> list[Json]:
+    """The best complete, feasible, finite trial of each optimizer, best first."""
+    objective = study["objectives"][0]
+    metric, direction = objective["metric"], objective["direction"]
+    constraints = study.get("constraints", ())
+
+    def score(trial: Json) -> float:
+        number = decode_metric(trial["values"].get(metric))
+        return float("inf") if number is None else loss(number, direction)
+
+    best: dict[str, Json] = {}
+    for trial in _all_trials(client, study["name"], "complete"):
+        optimizer = trial["params"].get(OPTIMIZER)
+        if not isinstance(optimizer, str) or trial["diverged"]:
+            continue
+        values = {key: _number(value) for key, value in trial["values"].items()}
+        if constraints and not _feasible(client, trial, values, constraints):
+            continue
+        if optimizer not in best or score(trial) < score(best[optimizer]):
+            best[optimizer] = trial
+    return sorted(best.values(), key=score)
+
+
+def explain_failure(out: Output, client: Client, name: str) -> None:
+    """Say why a study has no result: the most frequent reasons, with an example of each."""
+    failed = _all_trials(client, name, "fail")
+    reasons = Counter(str(trial.get("reason")) for trial in failed)
+    out.say(f"Study {name} finished without a result.", style="red")
+    for reason, count in reasons.most_common(_TOP_REASONS):
+        example = next(trial for trial in failed if str(trial.get("reason")) == reason)
+        message = cell(example.get("message") or "no message")
+        out.say(f"  {reason}: {count} trials, e.g. trial {example['number']}: {message[:300]}")
+    if failed:
+        out.say(f"Read what one wrote: tuner trial log {name} {failed[0]['number']}")
+    else:
+        out.say("  No trial ended with a finite value that keeps the constraints.")
+
+
+def _show_front(out: Output, client: Client, study: Json) -> bool:
+    front = client.rest.pareto(study["name"])["items"]
+    if not front:
+        explain_failure(out, client, study["name"])
+        return False
+    out.table(views.TRIAL_COLUMNS, [views.trial_row(trial, study) for trial in front])
+    return True
+
+
+def _show_winners(out: Output, client: Client, study: Json, winners: list[Json]) -> None:
+    metric = study["objectives"][0]["metric"]
+    rows = []
+    for trial in winners:
+        last, steps = last_values(client, study["name"], trial["number"])
+        rows.append(
+            [
+                trial["params"][OPTIMIZER],
+                trial["number"],
+                trial["values"].get(metric),
+                last.get("val_accuracy"),
+                steps,
+                views.trial_row(trial)[4],
+                {name: value for name, value in trial["params"].items() if name != OPTIMIZER},
+            ]
+        )
+    columns = [OPTIMIZER, ">trial", f">{metric}", ">val_accuracy", ">epochs", ">seconds", "params"]
+    hidden = {i for i in (3,) if metric == "val_accuracy" or all(row[i] is None for row in rows)}
+    hidden |= {i for i in (4,) if all(row[i] is None for row in rows)}
+    kept = [i for i in range(len(columns)) if i not in hidden]
+    out.table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
+
+
+def last_values(client: Client, name: str, number: int) -> tuple[dict[str, Any], int | None]:
+    """A trial's newest value of each metric, and its highest step."""
+
+    def fetch(limit: int, cursor: str | None) -> dict[str, Any]:
+        page: dict[str, Any] = client.rest.measurements(name, number, cursor=cursor, limit=limit)
+        return page
+
+    rows = collect(fetch, None)["items"]
+    newest: dict[str, Any] = {}
+    for row in sorted(rows, key=lambda row: (row["step"], row["attempt"])):
+        newest.update(row["values"])
+    return newest, max((row["step"] for row in rows), default=None)
+
+
+def _feasible(
+    client: Client, trial: Json, values: dict[str, float], constraints: list[Json]
+) -> bool:
+    if any(constraint["metric"] not in values for constraint in constraints):
+        reported, _ = last_values(client, trial["study"], trial["number"])
+        values = {**{key: _number(value) for key, value in reported.items()}, **values}
+    return is_feasible(values, constraints)
+
+
+def _all_trials(client: Client, name: str, state: str) -> list[Any]:
+    def fetch(limit: int, cursor: str | None) -> dict[str, Any]:
+        page: dict[str, Any] = client.rest.list_trials(
+            name, state=[state], cursor=cursor, limit=limit
+        )
+        return page
+
+    items: list[Any] = collect(fetch, None)["items"]
+    return items
+
+
+def _number(value: Any) -> float:
+    number = decode_metric(value)
+    return float("nan") if number is None else number

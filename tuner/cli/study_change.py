@@ -1,0 +1,214 @@
+"""`tuner study edit | pause | resume | stop | delete | enqueue | import`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tuner.cli import grammar, views
+from tuner.cli.options import Json, Name
+from tuner.cli.session import Session, open_session
+from tuner.core.wire import loads
+from tuner.errors import Invalid
+
+_BATCH = 10_000
+
+
+def edit(
+    ctx: typer.Context,
+    name: Name,
+    trials: Annotated[int | None, typer.Option(metavar="N", help="Budget: trials.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(metavar="S", help="Budget: seconds with a trial running.")
+    ] = None,
+    target: Annotated[
+        float | None, typer.Option(metavar="V", help="Budget: stop when the objective is there.")
+    ] = None,
+    tag: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Set a tag. May be repeated.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Change budget or tags.
+
+    A larger budget makes a finished study active again.
+    """
+    session = open_session(ctx, json=json)
+    given = {"trials": trials, "seconds": seconds, "target": target}
+    budget = {key: value for key, value in given.items() if value is not None}
+    tags = grammar.pairs(tag or [], "A tag is --tag KEY=VALUE")
+    if not budget and not tags:
+        raise Invalid(
+            "There is nothing to change.", hint="Give --trials, --seconds, --target or --tag."
+        )
+    with session.client(create=False) as client:
+        before = client.rest.get_study(name)
+        study = client.rest.change_study(
+            name,
+            budget={**before.get("budget", {}), **budget} if budget else None,
+            tags={**before.get("tags", {}), **tags} if tags else None,
+        )
+    _changed(session, study, "Changed")
+
+
+def pause(
+    ctx: typer.Context,
+    name: Name,
+    now: Annotated[
+        bool, typer.Option("--now", help="Stop running trials too; they go on after resume.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Hand out no more trials; those that run finish, unless --now."""
+    session = open_session(ctx, json=json)
+    with session.client(create=False) as client:
+        study = client.rest.change_study(name, state="paused", now=now or None)
+    _changed(session, study, "Paused")
+
+
+def resume(ctx: typer.Context, name: Name, json: Json = False) -> None:
+    """Make a paused or stopped study active again."""
+    session = open_session(ctx, json=json)
+    with session.client(create=False) as client:
+        study = client.rest.change_study(name, state="active")
+    _changed(session, study, "Resumed")
+
+
+def stop(ctx: typer.Context, name: Name, json: Json = False) -> None:
+    """End a study; resume makes it active again.
+
+    Running trials are cancelled, waiting ones stay as they are.
+    """
+    session = open_session(ctx, json=json)
+    with session.client(create=False) as client:
+        study = client.rest.change_study(name, state="finished")
+    _changed(session, study, "Stopped")
+
+
+def delete(
+    ctx: typer.Context,
+    name: Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a study with all its trials, for good."""
+    session = open_session(ctx)
+    with session.client(create=False) as client:
+        study = client.rest.get_study(name)
+        if not yes:
+            if not sys.stdin.isatty():
+                raise Invalid(
+                    f"Deleting {name} ({views.counts(study)}) needs a confirmation.",
+                    hint="Give --yes.",
+                )
+            typer.confirm(f"Delete {name} ({views.counts(study)})?", abort=True, err=True)
+        client.rest.delete_study(name)
+    session.out.say(f"Deleted study {name}.")
+
+
+def enqueue(
+    ctx: typer.Context,
+    name: Name,
+    params: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PARAMS]...", help="KEY=VALUE …, or one JSON object."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Put parameters in the queue to be tried next.
+
+    The sampler fills in what is missing.
+    """
+    session = open_session(ctx, json=json)
+    chosen = read_params(params or [])
+    with session.client(create=False) as client:
+        trial = client.rest.add_trials(name, {"params": chosen})
+    if json:
+        session.out.document(trial)
+        return
+    session.out.text(str(trial["number"]))
+    session.out.say(f"Enqueued trial {trial['number']} of study {name}.")
+
+
+def import_(
+    ctx: typer.Context,
+    name: Name,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="JSON Lines as of export; - is stdin.")
+    ],
+    json: Json = False,
+) -> None:
+    """Import finished trials; they use up no budget.
+
+    Up to 10 000 are taken all or none.
+    """
+    session = open_session(ctx, json=json)
+    trials = read_trials(file)
+    made: list[Any] = []
+    with session.client(create=False) as client:
+        for start in range(0, len(trials), _BATCH):
+            answer = client.rest.add_trials(name, {"trials": trials[start : start + _BATCH]})
+            made += answer["trials"]
+    if json:
+        session.out.document({"trials": made})
+        return
+    session.out.text(str(len(made)))
+    session.out.say(f"Imported {len(made)} trials into study {name}.")
+
+
+def read_params(items: list[str]) -> dict[str, Any]:
+    """Parameters from `KEY=VALUE` words or one JSON object."""
+    if len(items) == 1 and items[0].lstrip().startswith("{"):
+        data = loads(items[0])
+        return dict(data)
+    return grammar.pairs(items, "Parameters are KEY=VALUE … or one JSON object")
+
+
+def read_trials(file: Path) -> list[dict[str, Any]]:
+    """The finished trials of a JSON Lines file, as import takes them.
+
+    Raises:
+        Invalid: For a file that cannot be read, with the line.
+    """
+    try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise Invalid(
+            f"{file} cannot be read: {error.strerror}.", hint="Name a JSON Lines file."
+        ) from error
+    trials = []
+    for number, line in enumerate(data.splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            trial = loads(line)
+        except Invalid as error:
+            raise Invalid(f"{file}, line {number}: {error.message}", hint=error.hint) from error
+        if not isinstance(trial, dict):
+            raise Invalid(f"{file}, line {number}: a trial is an object with params and state.")
+        if trial.get("state") in ("complete", "pruned", "fail"):
+            trials.append(_as_import(trial))
+    if not trials:
+        raise Invalid(
+            f"{file} holds no finished trial.", hint="Each line is one: params, state, values."
+        )
+    return trials
+
+
+def _as_import(trial: dict[str, Any]) -> dict[str, Any]:
+    """What import takes of an exported trial."""
+    keys = ("params", "state", "values", "measurements", "reason", "message", "user_attrs")
+    kept = {key: trial[key] for key in keys if trial.get(key) not in (None, {}, [])}
+    return {"params": {}, **kept}
+
+
+def _changed(session: Session, study: dict[str, Any], what: str) -> None:
+    if session.out.json:
+        session.out.document(study)
+        return
+    reason = f" ({study['state_reason']})" if study.get("state_reason") else ""
+    session.out.say(
+        f"{what} study {study['name']}: {study['state']}{reason}, {views.counts(study)}."
+    )

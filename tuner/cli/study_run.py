@@ -1,0 +1,257 @@
+"""`tuner study run FILE`: create or resume, run trials here, show progress and the result."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from tuner.cli import interrupt, optional, result, studyfile
+from tuner.cli.options import Json
+from tuner.cli.output import Output, cell
+from tuner.cli.progress import Display
+from tuner.cli.session import Session, open_session
+from tuner.client.client import Client
+from tuner.core.study import StudySpec
+from tuner.errors import (
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    Invalid,
+    StudyExists,
+    StudyNotFound,
+    WorkerError,
+)
+
+if TYPE_CHECKING:
+    from tuner.worker.local import LocalWorkers
+
+POLL_S: Final = 0.5
+_COMPARED: Final = ("objectives", "constraints", "space", "sampler", "pruner", "trial")
+_BUDGET: Final = ("trials", "seconds", "target")
+
+
+def run(
+    ctx: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A study file (YAML or JSON); - is stdin.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Use this name instead of the file's.")
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", "--slots", min=1, metavar="N", help="Trials at the same time here."
+        ),
+    ] = None,
+    devices: Annotated[
+        str, typer.Option(metavar="LIST", help="auto, cpu, or e.g. cuda:0,cuda:1.")
+    ] = "auto",
+    json: Json = False,
+) -> None:
+    """Create or resume a study and run its trials here.
+
+    A changed budget or tags in FILE are applied; any other change needs a new name. At the end
+    the result is printed. Ctrl-C gives running trials back and leaves the study active: run the same command to go on.
+    `tuner study best` and `watch` work in another terminal meanwhile.
+    """
+    session = open_session(ctx, json=json)
+    data = studyfile.read(file)
+    if name is not None:
+        data["name"] = name
+    spec = StudySpec.read(data)
+    if spec.trial is None:
+        raise Invalid(
+            f"{file} has no key trial, so there is nothing to run.",
+            hint="Add trial: with a task, python or command; or ask and tell by yourself.",
+        )
+    with session.client() as client:
+        study = create_or_resume(session.out, client, data)
+        if study["state"] != "finished":
+            local = _local_workers(client, spec.name, spec.trial.runner, workers, devices)
+            study = _run_here(session, client, local, spec.name)
+        _finish(session, client, study)
+
+
+def create_or_resume(out: Output, client: Client, data: dict[str, Any]) -> dict[str, Any]:
+    """The study of a file, made if it is new, made active and given the file's budget if not.
+
+    Raises:
+        StudyExists: If the name is taken by a study that differs in more than budget and tags.
+    """
+    wanted = client.rest.create_study(data, dry_run=True)
+    name = wanted["name"]
+    try:
+        study: dict[str, Any] = client.rest.get_study(name)
+    except StudyNotFound:
+        is_new, study = client.rest.ensure_study(data)
+        if is_new:
+            out.say(f"Created study {name}.")
+            return study
+    _require_same(study, wanted)
+    study = _apply_changes(out, client, study, wanted)
+    if study["state"] == "paused":
+        study = client.rest.change_study(name, state="active")
+        out.say(f"Resumed study {name}, which was paused.")
+    elif study["state"] == "active":
+        out.say(f"Going on with study {name}: {cell(study['counts'])}.")
+    else:
+        reason = f" ({study['state_reason']})" if study.get("state_reason") else ""
+        out.say(f"Study {name} is finished{reason}. A larger budget or resume makes it active.")
+    return study
+
+
+def _require_same(study: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    different = [key for key in _COMPARED if _plain(study.get(key)) != _plain(wanted.get(key))]
+    if different:
+        name = study["name"]
+        raise StudyExists(
+            f"Study {name} exists and differs from the file in {', '.join(different)}:"
+            f" {differences(study, wanted, different)}.",
+            hint=f"Only budget and tags may change. Start a new study: --name {name}-2, or put"
+            " the old values back.",
+        )
+
+
+def differences(
+    study: Mapping[str, Any], wanted: Mapping[str, Any], keys: list[str], limit: int = 3
+) -> str:
+    """Which values below `keys` differ: `sampler.seed is 0, the file says 7`."""
+    found: list[str] = []
+    for key in keys:
+        _compare(key, study.get(key), wanted.get(key), found)
+    more = f" (and {len(found) - limit} more)" if len(found) > limit else ""
+    return "; ".join(found[:limit]) + more
+
+
+def _compare(path: str, old: Any, new: Any, found: list[str]) -> None:
+    if _plain(old) == _plain(new):
+        return
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in [*old, *(key for key in new if key not in old)]:
+            _compare(f"{path}.{key}", old.get(key), new.get(key), found)
+        return
+    found.append(f"{path} is {_short(old)}, the file says {_short(new)}")
+
+
+def _short(value: Any) -> str:
+    text = "not set" if value in (None, [], {}) else cell(value)
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _plain(value: Any) -> Any:
+    """Lists and tuples alike; what is empty counts as not given."""
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value] or None
+    if isinstance(value, Mapping):
+        kept = {key: _plain(item) for key, item in value.items()}
+        return {key: item for key, item in kept.items() if item is not None} or None
+    return value
+
+
+def _apply_changes(
+    out: Output, client: Client, study: dict[str, Any], wanted: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Give the study the file's budget and tags where they differ, and say so."""
+    change: dict[str, Any] = {}
+    if _plain(study.get("budget")) != _plain(wanted.get("budget")):
+        budget = wanted.get("budget") or {}
+        change["budget"] = {key: budget.get(key) for key in _BUDGET}
+    if _plain(study.get("tags")) != _plain(wanted.get("tags")):
+        change["tags"] = wanted.get("tags") or {}
+    if not change:
+        return study
+    changed: dict[str, Any] = client.rest.change_study(study["name"], **change)
+    for key in change:
+        before, after = _short(_plain(study.get(key))), _short(_plain(changed.get(key)))
+        out.say(f"Changed {key} of study {study['name']}: {before} -> {after}.")
+    return changed
+
+
+def _local_workers(
+    client: Client, name: str, runner: Mapping[str, Any], slots: int | None, devices: str
+) -> LocalWorkers:
+    """Workers on this machine that serve this study only, and run exactly what FILE says."""
+    _require_posix()
+    make: type[LocalWorkers] = optional.load("tuner.worker.local", "worker").LocalWorkers
+    allow = optional.load("tuner.worker.allow", "worker").Allow
+    return make(
+        client, name, slots=slots, devices=devices, allow=allow.only(runner), executor="process"
+    )
+
+
+def _run_here(session: Session, client: Client, local: LocalWorkers, name: str) -> dict[str, Any]:
+    """Run trials until the study is finished or somebody interrupts."""
+    with interrupt.two_step() as asked:
+        try:
+            local.start()
+            with Display(session.out) as display:
+                study = follow(client, name, display.show, asked, lambda: local.alive)
+            if not asked.is_set():
+                local.stop()
+                local.join(None)
+                return study
+            session.out.say("Stopping: running trials are given back. Ctrl-C again ends at once.")
+            local.stop(reason="paused")
+            local.join(None)
+        except KeyboardInterrupt:
+            session.out.say("Ended at once; running trials come back when their lease runs out.")
+            os._exit(EXIT_INTERRUPTED)
+    session.out.say(f"Study {name} stays active. Run the same command again to go on.")
+    raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def follow(
+    client: Client,
+    name: str,
+    show: Callable[[Mapping[str, Any]], None],
+    asked: threading.Event,
+    is_alive: Callable[[], bool],
+) -> dict[str, Any]:
+    """Show a study again and again until it is finished or `asked` is set.
+
+    Raises:
+        WorkerError: If the workers end before the study does.
+    """
+    while True:
+        alive = is_alive()
+        study: dict[str, Any] = client.rest.get_study(name)
+        show(study)
+        if study["state"] == "finished" or asked.is_set():
+            return study
+        if not alive:
+            raise WorkerError(
+                f"The local workers ended, but study {name} is not finished"
+                f" ({study.get('state_reason') or study['state']}).",
+                hint="Run the same command again to go on.",
+            )
+        asked.wait(POLL_S)
+
+
+def _finish(session: Session, client: Client, study: dict[str, Any]) -> None:
+    """Print the result; without one the command has failed."""
+    if session.out.json:
+        session.out.document(study)
+        found = bool(study.get("best") or _front(client, study))
+        if not found:
+            result.explain_failure(session.out, client, study["name"])
+    else:
+        found = result.show_result(session.out, client, study)
+    if not found:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _front(client: Client, study: Mapping[str, Any]) -> list[Any]:
+    if len(study["objectives"]) < 2:
+        return []
+    items: list[Any] = client.rest.pareto(study["name"])["items"]
+    return items
+
+
+def _require_posix() -> None:
+    if os.name == "nt":
+        raise Invalid("Trials do not run on Windows itself.", hint="Use WSL.")

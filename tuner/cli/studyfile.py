@@ -1,0 +1,61 @@
+"""Study files for the command line: reading `--file`, writing what a dry run shows."""
+
+from __future__ import annotations
+
+import io
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+
+from tuner.client.files import read_study_file
+from tuner.errors import Invalid
+
+_SERVED: Final = (
+    "state",
+    "state_reason",
+    "expanded_space",
+    "counts",
+    "best",
+    "created_at",
+    "updated_at",
+)
+
+
+def read(file: Path) -> dict[str, Any]:
+    """A study file as plain data; `-` is stdin.
+
+    Raises:
+        Invalid: For a file that is not there or cannot be read, with line and column.
+    """
+    if str(file) != "-":
+        return read_study_file(file)
+    if sys.stdin.isatty():
+        raise Invalid("--file - reads the study from stdin, which is a terminal here.")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "stdin.yaml"
+        copy.write_bytes(sys.stdin.buffer.read())
+        try:
+            return read_study_file(copy)
+        except Invalid as error:
+            message = error.message.replace(str(copy), "stdin")
+            raise Invalid(message, hint=error.hint, errors=error.errors) from None
+
+
+def as_file(study: dict[str, Any]) -> dict[str, Any]:
+    """A study of the server as a study file whose space is written out."""
+    data = {key: value for key, value in study.items() if key not in _SERVED and value is not None}
+    expanded = study.get("expanded_space")
+    return {**data, "space": expanded} if expanded else data
+
+
+def to_yaml(data: Any) -> str:
+    """Plain data as YAML 1.2."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.width = 99
+    stream = io.StringIO()
+    yaml.dump(data, stream)
+    return stream.getvalue()
