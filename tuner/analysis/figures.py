@@ -17,7 +17,8 @@ from tuner.core.wire import decode_metric
 
 Figure = dict[str, Any]
 Points = Sequence[Mapping[str, Any]]
-_MIN_BOX = 5
+# from this many marks of one kind on they are small and translucent
+_CROWD = 150
 _MAX_LABEL = 40
 
 
@@ -115,6 +116,7 @@ def _dots(name: str, points: Points, axis: Axis, style: Style, by: str | float) 
     values = finite(p["value"] for p in points)
     x = [p["number"] if isinstance(by, str) else by + jitter(p["number"]) for p in points]
     symbol = style.symbol + ("-open" if stopped else "")
+    is_crowded = len(points) > _CROWD
     return {
         "type": "scatter",
         "mode": "markers",
@@ -125,8 +127,8 @@ def _dots(name: str, points: Points, axis: Axis, style: Style, by: str | float) 
         "hoverinfo": "text",
         "marker": {
             "color": style.color,
-            "size": 7,
-            "opacity": 0.7 if stopped else 0.85,
+            "size": 4 if is_crowded else 7,
+            "opacity": 0.5 if is_crowded else 0.85,
             "symbol": [symbol if axis.place(v) == v else "arrow-up-open" for v in values],
         },
     }
@@ -161,8 +163,11 @@ def comparison(report: Mapping[str, Any]) -> Figure | None:
         return None
     axis, looks = history_axis(report), optimizer_styles(report)
     traces: list[Figure] = []
-    for place, name in enumerate(names):
+    for place, row in enumerate(report["optimizers"]):
+        name = row["optimizer"]
         mine = [p for p in report["history"]["points"] if p["optimizer"] == name]
+        if row["quartiles"]:
+            traces.append(_box(row["quartiles"], place, axis))
         traces += _strip(mine, place, axis, looks[name])
     x = {
         "tickvals": list(range(len(names))),
@@ -175,23 +180,27 @@ def comparison(report: Mapping[str, Any]) -> Figure | None:
     return {"data": traces, "layout": {**figure, "showlegend": False}}
 
 
+def _box(quartiles: Sequence[float], place: int, axis: Axis) -> Figure:
+    """A box from numbers over all results, also where only a part of them is drawn."""
+    low, lower, median, upper, high = (axis.place(mark) for mark in quartiles)
+    return {
+        "type": "box",
+        "x": [place],
+        "lowerfence": [low],
+        "q1": [lower],
+        "median": [median],
+        "q3": [upper],
+        "upperfence": [high],
+        "width": 0.7,
+        "line": {"color": MUTED, "width": 1},
+        "fillcolor": "rgba(127,127,127,0.08)",
+        "hoverinfo": "skip",
+    }
+
+
 def _strip(mine: Points, place: int, axis: Axis, style: Style) -> list[Figure]:
     done, cut = _ended(mine)
-    traces: list[Figure] = []
-    if len(done) >= _MIN_BOX:
-        traces.append(
-            {
-                "type": "box",
-                "x0": place,
-                "y": [axis.place(v) for v in finite(p["value"] for p in done)],
-                "boxpoints": False,
-                "width": 0.7,
-                "line": {"color": MUTED, "width": 1},
-                "fillcolor": "rgba(127,127,127,0.08)",
-                "hoverinfo": "skip",
-            }
-        )
-    traces += [_dots("", group, axis, style, by=float(place)) for group in (done, cut) if group]
+    traces = [_dots("", group, axis, style, by=float(place)) for group in (done, cut) if group]
     return traces + _lost(mine, axis, lambda n: place + jitter(n))
 
 

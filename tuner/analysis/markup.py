@@ -43,10 +43,7 @@ def tiles(items: Iterable[tuple[str, str, str]]) -> str:
 def table(data: Table, caption: str, kind: str = "") -> str:
     """A table with a caption, at most `MAX_ROWS` rows; columns of numbers stand to the right."""
     head, body = data
-    right = [
-        bool(body) and all(_NUMBER.match(row[i]) or row[i] == NONE for row in body)
-        for i in range(len(head))
-    ]
+    right = [bool(body) and all(_is_number(row[i]) for row in body) for i in range(len(head))]
     css = ['class="n"' if is_number else "" for is_number in right]
     top = "".join(
         f'<th scope="col" {css[i]}>{html.escape(cell)}</th>' for i, cell in enumerate(head)
@@ -59,6 +56,10 @@ def table(data: Table, caption: str, kind: str = "") -> str:
         f'<table class="{kind}"><caption>{html.escape(caption)}</caption>'
         f"<thead><tr>{top}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
+
+
+def _is_number(cell: str) -> bool:
+    return cell == NONE or (bool(_NUMBER.match(cell)) and "," not in cell)
 
 
 def _row(row: Sequence[str], css: Sequence[str]) -> str:
@@ -132,24 +133,12 @@ def curve_table(report: Mapping[str, Any]) -> Table:
 
 
 def spread_table(report: Mapping[str, Any]) -> Table:
-    """Quartiles of the complete trials with a finite value, an optimizer a row."""
-    body = []
-    for row in report["optimizers"]:
-        mine = [p for p in report["history"]["points"] if p["optimizer"] == row["optimizer"]]
-        values = sorted(finite(p["value"] for p in mine if p["state"] == "complete"))
-        marks = [_quantile(values, q) for q in (0.0, 0.25, 0.5, 0.75, 1.0)]
-        body.append([row["optimizer"], str(len(values)), *(number(m) for m in marks)])
-    return ["optimizer", "complete, finite", "lowest", "25 %", "median", "75 %", "highest"], body
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float | None:
-    """Linear interpolation between the neighbours, as numpy's default."""
-    if not ordered:
-        return None
-    place = share * (len(ordered) - 1)
-    low = int(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+    """Quartiles of each optimizer's results, over all of its trials."""
+    body = [
+        [row["optimizer"], *(number(mark) for mark in row["quartiles"] or [None] * 5)]
+        for row in report["optimizers"]
+    ]
+    return ["optimizer", "lowest", "25 %", "median", "75 %", "highest"], body
 
 
 def slice_table(report: Mapping[str, Any]) -> Table:

@@ -19,6 +19,8 @@ from tuner.analysis import figures, markup, panels, wording
 from tuner.analysis.markup import section
 from tuner.analysis.wording import duration, number
 
+MARKS = "filled complete, hollow stopped early or running, × diverged, | failed"
+
 
 def render(report: Mapping[str, Any]) -> str:
     """The whole page."""
@@ -184,9 +186,10 @@ def _optimizers(report: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
             markup.table(wording.best_params_table(report), "Parameters of each one's best trial"),
             markup.table(wording.best_metrics_table(report), "Final metrics of these trials"),
         ]
+    data = report["history"]
     caption = (
-        "Every trial as a mark: filled complete, hollow stopped early or running, × diverged, | failed. "
-        "Boxes: quartiles of the complete trials."
+        f"{len(data['points'])} of {data['total']} trials; {MARKS}; boxes: range and quartiles of "
+        "all complete, finite, feasible trials."
     )
     parts.append(markup.figure("comparison", drawn, caption, markup.spread_table(report)))
     return "".join(parts)
@@ -196,8 +199,7 @@ def _history(report: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
     data = report["history"]
     beyond = figures.history_axis(report).beyond
     caption = (
-        f"{len(data['points'])} of {data['total']} trials; filled complete, hollow stopped early or running, "
-        "× diverged, | failed; the line is the best so far."
+        f"{len(data['points'])} of {data['total']} trials; {MARKS}; the line is the best so far."
     )
     if beyond:
         caption += f" {beyond} far worse values are drawn at the rim as arrows."

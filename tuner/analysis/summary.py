@@ -103,7 +103,7 @@ def _optimizer_row(evidence: Evidence, name: str, group: Sequence[Trial]) -> dic
         "trials": len(group),
         **{key: n for key, n in counts(group).items() if key != "total"},
         "best": best,
-        "median": as_json(_median([v for t in results if (v := evidence.value(t)) is not None])),
+        "quartiles": quartiles([v for t in results if (v := evidence.value(t)) is not None]),
         "accuracy": accuracy(best["metrics"]) if best else None,
         "epochs": sum(epochs) if epochs else None,
         "seconds": sum(seconds) if seconds else None,
@@ -111,12 +111,17 @@ def _optimizer_row(evidence: Evidence, name: str, group: Sequence[Trial]) -> dic
     }
 
 
-def _median(values: Sequence[float]) -> float | None:
+def quartiles(values: Sequence[float]) -> list[float] | None:
+    """Lowest, lower quartile, median, upper quartile, highest; linear between neighbours."""
     if not values:
         return None
     ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    found = []
+    for quarter in range(5):
+        low, rest = divmod(quarter * (len(ordered) - 1), 4)
+        high = min(low + 1, len(ordered) - 1)
+        found.append(ordered[low] + rest / 4 * (ordered[high] - ordered[low]))
+    return found
 
 
 def accuracy(metrics: Mapping[str, Any]) -> Any:

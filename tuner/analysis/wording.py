@@ -79,7 +79,10 @@ def optimizer_table(report: Mapping[str, Any]) -> Table:
         best = row["best"] or {}
         line = [row["optimizer"]]
         line += [str(row[k]) for k in ("trials", "complete", "pruned", "fail", "diverged")]
-        line += [number(best.get("value")), number(row["median"])]
+        line += [
+            number(best.get("value")),
+            number(row["quartiles"][2] if row["quartiles"] else None),
+        ]
         line += [number(row["accuracy"])] * with_accuracy + [str(row["on_front"])] * multi
         line += [f"#{best['number']}" if best else NONE, number(best.get("epochs"))]
         line += [number(row["epochs"]), duration(row["seconds"])]

@@ -74,7 +74,9 @@ def test_one_row_an_optimizer_best_first(known):
     assert adam["epochs"] == 4  # 3 of trial 1 and 1 of the pruned one
     assert (sgd["trials"], sgd["complete"], sgd["fail"], sgd["diverged"]) == (4, 3, 1, 1)
     assert sgd["best"]["number"] == 5
-    assert sgd["median"] == pytest.approx(0.45)  # of 0.5 and 0.4; the diverged one has no value
+    # of 0.5 and 0.4; the diverged one has no value
+    assert sgd["quartiles"] == pytest.approx([0.4, 0.425, 0.45, 0.475, 0.5])
+    assert adam["quartiles"] == [0.3] * 5
     assert sgd["accuracy"] is None
     assert sgd["seconds"] == 20.0
 
