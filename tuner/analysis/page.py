@@ -261,5 +261,5 @@ def _reproducibility(report: Mapping[str, Any]) -> str:
 
 def _footer(report: Mapping[str, Any]) -> str:
     study = report["study"]
-    times = f"Created {study['created_at']}, last changed {study['updated_at']}."
+    times = f"Created {number(study['created_at'])}, last changed {number(study['updated_at'])}."
     return f"<footer><p>{html.escape(times)} This page loads nothing from a network.</p></footer>"
