@@ -1,0 +1,1 @@
+"""The study manager: the only writer of state. One function is one transaction; callers commit."""

@@ -1,0 +1,286 @@
+"""Ask: hand out waiting trials first, then new numbers, each under a fenced lease.
+
+A number is reserved and leased in one transaction. Where the sampler needs no model its
+parameters are computed there too; otherwise a ready suggestion is used, or the trial is reserved
+without parameters, which a second transaction fills in, guarded by the lease.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Row
+
+from tuner.core.lifecycle import Move, Reason, StudyState, TrialState, after
+from tuner.core.wire import dumps
+from tuner.samplers import registry as samplers
+from tuner.samplers.base import Request
+from tuner.service.ending import Ending, end
+from tuner.service.specification import sampler_of, space_of, spec_of
+from tuner.service.state import Ledger, closing_reason, is_spent, settle
+from tuner.service.views import leased_view
+from tuner.storage import events, studies, trials
+from tuner.storage.engine import Tx
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A suggestion made ahead of time.
+
+    Attributes:
+        index: The sampler index that it is for.
+        seen: Results that its model had seen (a value of the study's `results`).
+        params: Its parameters.
+        note: The sampler's note.
+    """
+
+    index: int
+    seen: int
+    params: Mapping[str, Any]
+    note: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a call of ask or lease wants from one study."""
+
+    count: int
+    worker_id: str | None
+    lease_seconds: float
+    ready: Ready | None = None
+
+
+@dataclass
+class Reserved:
+    """What one study gave: leases by trial id, and the trials that still need parameters."""
+
+    study_id: int
+    study: str
+    spec: str
+    state: StudyState
+    leases: dict[int, str] = field(default_factory=dict)
+    unfilled: list[int] = field(default_factory=list)
+    used_ready: bool = False
+
+
+def reserve(tx: Tx, study: Row[Any], wanted: Wanted) -> Reserved:
+    """Lease up to `wanted.count` trials of a study whose row the caller holds.
+
+    Waiting trials come first, lowest number first; then new numbers within the budget.
+    """
+    result = Reserved(study.id, study.name, study.spec, StudyState(study.state))
+    ledger = Ledger(study)
+    if study.state != StudyState.ACTIVE or closing_reason(ledger, tx.now):
+        if study.state == StudyState.ACTIVE:
+            result.state = settle(tx, ledger)
+        return result
+    for row in trials.waiting(tx, study.id, wanted.count):
+        result.leases[row.id] = _lease_again(tx, ledger, row, wanted)
+        if row.params is None:
+            result.unfilled.append(row.id)
+    missing = wanted.count - len(result.leases)
+    if missing > 0 and not is_spent(ledger):
+        _make_new(tx, ledger, wanted, missing, result)
+    if result.leases or is_spent(ledger):
+        ledger.values["leased_at"] = tx.now
+        result.state = settle(tx, ledger)
+    return result
+
+
+def new_lease() -> str:
+    """A token that nobody can guess; a new one for every attempt."""
+    return secrets.token_urlsafe(18)
+
+
+def _lease_again(tx: Tx, ledger: Ledger, row: Row[Any], wanted: Wanted) -> str:
+    state = after(TrialState(row.state), Move.LEASE)
+    lease = new_lease()
+    number = row.attempt + 1
+    trials.change(
+        tx,
+        row.id,
+        state=str(state),
+        attempt=number,
+        started_at=tx.now,
+        stop_reason=None,
+        reason=None,
+        message=None,
+        last_step=None,
+        last_loss=None,
+        best_loss=None,
+        **_lease_columns(tx, wanted, lease),
+    )
+    trials.start_attempts(tx, [_attempt(tx, row.id, number, lease, wanted)])
+    ledger.move(TrialState.WAITING, state)
+    events.add(tx, ledger.study, "trial.started", row.number, attempt=number)
+    return lease
+
+
+def _make_new(tx: Tx, ledger: Ledger, wanted: Wanted, missing: int, result: Reserved) -> None:
+    study = ledger.study
+    spec = spec_of(study.spec)
+    count = _within_budget(ledger, missing)
+    number, index = ledger.current("next_number"), ledger.current("next_index")
+    made = _suggestions(ledger, wanted.ready, index, count)
+    result.used_ready = wanted.ready is not None and len(made) > 0 and made[0] is wanted.ready
+    if not samplers.needs_history(spec.sampler.name):
+        count = len(made)
+    rows = []
+    for i in range(count):
+        ready = made[i] if i < len(made) else None
+        rows.append(
+            {
+                "study_id": study.id,
+                "number": number + i,
+                "state": str(TrialState.RUNNING),
+                "params": None if ready is None else dumps(ready.params),
+                "note": None if ready is None or ready.note is None else dumps(ready.note),
+                "unseen": None if ready is None else ledger.current("results") - ready.seen,
+                "sampler_index": index + i,
+                "sampler_name": spec.sampler.name,
+                "diverged": False,
+                "feasible": True,
+                "attempt": 1,
+                "created_at": tx.now,
+                "started_at": tx.now,
+                **_lease_columns(tx, wanted, new_lease()),
+            }
+        )
+    if not rows:
+        # a sampler of unknown size that has run dry: nothing more will come
+        ledger.values["size"] = index
+        return
+    ids = trials.add(tx, rows)
+    trials.start_attempts(
+        tx, [_attempt(tx, ids[r["number"]], 1, r["lease"], wanted) for r in rows]
+    )
+    for row in rows:
+        trial_id = ids[row["number"]]
+        result.leases[trial_id] = row["lease"]
+        if row["params"] is None:
+            result.unfilled.append(trial_id)
+        ledger.move(None, TrialState.RUNNING)
+        events.add(tx, study, "trial.started", row["number"], attempt=1)
+    for column in ("next_number", "next_index", "numbers_made"):
+        ledger.add(column, len(rows))
+
+
+def _within_budget(ledger: Ledger, missing: int) -> int:
+    study = ledger.study
+    count = missing
+    if study.budget_trials is not None:
+        count = min(count, study.budget_trials - ledger.current("numbers_made"))
+    if study.size is not None:
+        count = min(count, study.size - ledger.current("next_index"))
+    return max(0, count)
+
+
+def _suggestions(ledger: Ledger, ready: Ready | None, index: int, count: int) -> list[Ready]:
+    """What can be said without a model: history-free suggestions, or a ready one that is fresh."""
+    study = ledger.study
+    spec = spec_of(study.spec)
+    results = ledger.current("results")
+    if samplers.needs_history(spec.sampler.name):
+        running = ledger.current("n_running")
+        fresh = ready is not None and ready.index == index and results - ready.seen <= running
+        return [ready] if fresh and ready is not None else []
+    request = Request(
+        space=space_of(study.expanded),
+        seed=int(spec.sampler.options.get("seed", 0)),
+        index=index,
+        count=count,
+        history=(),
+        pending=(),
+        fixed={},
+        n_objectives=len(spec.objectives),
+    )
+    made = sampler_of(study.spec).suggest(request)
+    return [Ready(index + i, results, s.params, s.note) for i, s in enumerate(made)]
+
+
+def _lease_columns(tx: Tx, wanted: Wanted, lease: str) -> dict[str, Any]:
+    return {
+        "lease": lease,
+        "lease_seconds": wanted.lease_seconds,
+        "lease_expires_at": tx.now + wanted.lease_seconds,
+        "worker_id": wanted.worker_id,
+    }
+
+
+def _attempt(tx: Tx, trial_id: int, number: int, lease: str, wanted: Wanted) -> dict[str, Any]:
+    return {
+        "trial_id": trial_id,
+        "attempt": number,
+        "lease": lease,
+        "worker_id": wanted.worker_id,
+        "started_at": tx.now,
+    }
+
+
+@dataclass(frozen=True)
+class Filling:
+    """Parameters for a reserved trial, guarded by its lease."""
+
+    trial_id: int
+    lease: str
+    params: Mapping[str, Any]
+    note: Mapping[str, Any] | None
+    seen: int
+
+
+def fill(tx: Tx, study_id: int, fillings: list[Filling], seconds: float) -> None:
+    """Write parameters into reserved trials that are still held; others go back unfilled.
+
+    Args:
+        tx: The transaction.
+        study_id: The study.
+        fillings: What the sampler made.
+        seconds: How long the sampler took, added to the study's search time.
+    """
+    study = studies.get(tx, study_id, lock=True)
+    if study is None:
+        return
+    for item in fillings:
+        trials.change_if_held(
+            tx,
+            item.trial_id,
+            item.lease,
+            params=dumps(item.params),
+            note=None if item.note is None else dumps(item.note),
+            unseen=study.results - item.seen,
+            lease_expires_at=tx.now + _lease_seconds(tx, item.trial_id),
+        )
+    if seconds:
+        studies.change(tx, study_id, search_seconds=study.search_seconds + seconds)
+
+
+def _lease_seconds(tx: Tx, trial_id: int) -> float:
+    row = trials.get(tx, trial_id)
+    return 0.0 if row is None else float(row.lease_seconds)
+
+
+def leased(tx: Tx, reserved: Reserved) -> list[dict[str, Any]]:
+    """The reserved trials as their holder gets them; those that were lost meanwhile left out."""
+    views = []
+    for trial_id, lease in reserved.leases.items():
+        row = trials.get(tx, trial_id)
+        if row is not None and row.lease == lease and row.params is not None:
+            views.append(leased_view(row, reserved.study, reserved.spec))
+    return views
+
+
+def give_back(tx: Tx, reserved: Reserved) -> None:
+    """Put reserved trials that got no parameters back into the queue; no attempt is counted."""
+    study = studies.get(tx, reserved.study_id, lock=True)
+    if study is None:
+        return
+    ledger = Ledger(study)
+    for trial_id in reserved.unfilled:
+        row = trials.get(tx, trial_id)
+        if row is not None and row.lease == reserved.leases[trial_id] and row.params is None:
+            message = "The sampler gave no parameters."
+            end(tx, ledger, row, Ending(TrialState.FAIL, None, Reason.PREEMPTED, message))
+    settle(tx, ledger)

@@ -1,0 +1,67 @@
+"""What reports and exports are made from, read in one snapshot."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Row
+
+from tuner.core.wire import encode_metric
+from tuner.service.specification import spec_of
+from tuner.service.state import study_of
+from tuner.service.studies import view
+from tuner.service.views import trial_view
+from tuner.storage import measurements, trials
+from tuner.storage.engine import Tx
+
+ENTRY: Final = "tuner.analysis.entry:run"
+_MOST_MEASUREMENTS: Final = 2_000_000
+_PAGE: Final = 5000
+
+
+class Document(NamedTuple):
+    """A rendered report or export."""
+
+    content_type: str
+    body: str | bytes
+
+
+def change_mark(tx: Tx, name: str) -> tuple[int, float]:
+    """A value that changes whenever the study does; what is rendered may be kept by it."""
+    study = study_of(tx, name)
+    return study.id, study.updated_at
+
+
+def gather(tx: Tx, name: str, kind: str) -> dict[str, Any]:
+    """The study, its trials and (for a report) its measurements as plain data."""
+    study = study_of(tx, name)
+    data: dict[str, Any] = {
+        "study": view(tx, study),
+        "trials": [trial_view(row, name) for row in _all_trials(tx, study.id)],
+    }
+    if kind != "export":
+        wanted = None if kind == "report" else list(spec_of(study.spec).metrics)
+        rows = measurements.of_study(tx, study.id, wanted, _MOST_MEASUREMENTS)
+        data["measurements"] = [_measurement(row) for row in rows]
+    return data
+
+
+def _measurement(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "number": row.number,
+        "attempt": row.attempt,
+        "step": row.step,
+        "metric": row.metric,
+        "value": encode_metric(row.value),
+    }
+
+
+def _all_trials(tx: Tx, study_id: int) -> list[Row[Any]]:
+    rows: list[Row[Any]] = []
+    after = None
+    while True:
+        page = trials.page(tx, study_id, after=after, limit=_PAGE)
+        rows += page
+        if len(page) < _PAGE:
+            return rows
+        after = (None, page[-1].number)

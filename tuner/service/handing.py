@@ -1,0 +1,158 @@
+"""Handing out trials: reserve, let the model fill in parameters, answer; also when repeated.
+
+Three steps, so that no model is fitted inside a transaction: reserve (the key is recorded with
+what was reserved), fit outside, answer (the key is recorded with the answer). A call repeated
+after a crash in between goes on from the reservation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+from tuner.core.lifecycle import StudyState
+from tuner.core.messages import Ask, WorkerLease
+from tuner.core.wire import dumps, loads
+from tuner.errors import TunerError
+from tuner.service import workers
+from tuner.service.asking import Reserved, Wanted, give_back, leased, reserve
+from tuner.service.idempotency import Answer, Key, recall
+from tuner.service.state import study_of
+from tuner.service.suggest import Suggester
+from tuner.storage import idempotency
+from tuner.storage.engine import Database, Tx
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+_Step = tuple[Answer | None, list[Reserved]]
+
+
+class Handing:
+    """Ask and worker lease.
+
+    Args:
+        database: Where studies are.
+        suggester: Fills in parameters.
+    """
+
+    def __init__(self, database: Database, suggester: Suggester) -> None:
+        self._database = database
+        self._suggester = suggester
+        self._under_way: dict[str, asyncio.Future[None]] = {}
+
+    async def ask(self, name: str, body: Ask, key: Key | None) -> Answer:
+        """Up to `body.count` trials of one study."""
+        ready = self._suggester.ready()
+
+        def first(tx: Tx) -> _Step:
+            study = study_of(tx, name, lock=True)
+            wanted = Wanted(body.count, body.worker_id, body.lease_seconds, ready.get(study.id))
+            return None, [reserve(tx, study, wanted)]
+
+        def last(tx: Tx, reserved: list[Reserved]) -> dict[str, Any]:
+            (one,) = reserved
+            return {"trials": leased(tx, one), "study_state": str(one.state)}
+
+        return await self._alone(key, first, last)
+
+    async def lease(self, worker_id: str, body: WorkerLease, key: Key | None) -> Answer:
+        """Up to `body.count` trials of any studies that the worker may run."""
+        ready = self._suggester.ready()
+
+        def first(tx: Tx) -> _Step:
+            return None, workers.lease(tx, worker_id, body, ready)
+
+        def last(tx: Tx, reserved: list[Reserved]) -> dict[str, Any]:
+            return {"trials": [view for one in reserved for view in leased(tx, one)]}
+
+        return await self._alone(key, first, last)
+
+    async def _alone(
+        self,
+        key: Key | None,
+        first: Callable[[Tx], _Step],
+        last: Callable[[Tx, list[Reserved]], dict[str, Any]],
+    ) -> Answer:
+        """One call per key at a time: a concurrent twin waits and gets the first answer."""
+        if key is None:
+            return await self._hand_out(None, first, last)
+        while key.key in self._under_way:
+            await asyncio.shield(self._under_way[key.key])
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._under_way[key.key] = done
+        try:
+            return await self._hand_out(key, first, last)
+        finally:
+            del self._under_way[key.key]
+            done.set_result(None)
+
+    async def _hand_out(
+        self,
+        key: Key | None,
+        first: Callable[[Tx], _Step],
+        last: Callable[[Tx, list[Reserved]], dict[str, Any]],
+    ) -> Answer:
+        def begin(tx: Tx) -> _Step:
+            if key is not None:
+                earlier = recall(tx, key)
+                if earlier is not None:
+                    return _resume(earlier)
+            answer, reserved = first(tx)
+            if not any(one.unfilled for one in reserved):
+                answer = Answer(200, last(tx, reserved))
+            if key is not None:
+                status = None if answer is None else answer.status
+                kept: Any = answer.body if answer is not None else [asdict(r) for r in reserved]
+                idempotency.add(tx, key.key, key.fingerprint, status, dumps(kept))
+            return answer, reserved
+
+        def finish(tx: Tx) -> Answer:
+            answer = Answer(200, last(tx, reserved))
+            if key is not None:
+                idempotency.finish(tx, key.key, answer.status, dumps(answer.body))
+            return answer
+
+        answer, reserved = await self._write(begin)
+        for one in reserved:
+            if one.used_ready:
+                self._suggester.used(one.study_id)
+        if answer is None:
+            for one in reserved:
+                await self._fill(one)
+            answer = await self._write(finish)
+        for one in reserved:
+            if one.leases:
+                self._suggester.ahead(one.study_id)
+        return answer
+
+    async def _fill(self, reserved: Reserved) -> None:
+        try:
+            await self._suggester.fill(reserved)
+        except Exception as error:
+            await self._write(lambda tx: give_back(tx, reserved))
+            if isinstance(error, TunerError):
+                raise
+            logger.exception("the sampler of study %s failed", reserved.study)
+            raise TunerError(
+                f"The sampler of study {reserved.study!r} failed: {type(error).__name__}: {error}",
+                hint="The trial is back in the queue. Please report this with the study's export.",
+            ) from error
+
+    async def _write(self, work: Callable[[Tx], T]) -> T:
+        return await asyncio.wrap_future(self._database.write(work))
+
+
+def _resume(earlier: Any) -> _Step:
+    """The stored answer, or the reservation of a call that never came to its end."""
+    kept = loads(earlier.body)
+    if earlier.status is not None:
+        return Answer(earlier.status, kept), []
+    reserved = []
+    for item in kept:
+        leases = {int(trial_id): lease for trial_id, lease in item["leases"].items()}
+        state = StudyState(item["state"])
+        reserved.append(Reserved(**{**item, "leases": leases, "state": state}))
+    return None, reserved

@@ -1,0 +1,169 @@
+"""From a study file to what is stored: checked, written out, the shorthand expanded once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from tuner.core import command
+from tuner.core.model import join
+from tuner.core.names import OPTIMIZER, nearest
+from tuner.core.overrides import merge
+from tuner.core.parameter import CategoricalParameter, FixedParameter
+from tuner.core.ranking import Direction
+from tuner.core.space import Space, dump_parameter
+from tuner.core.study import Named, StudySpec
+from tuner.core.wire import loads
+from tuner.errors import InvalidMetric
+from tuner.optimizers import registry as optimizers
+from tuner.optimizers.expand import expand, size_for
+from tuner.pruners import registry as pruners
+from tuner.pruners.base import Pruner
+from tuner.samplers import registry as samplers
+from tuner.samplers.base import Sampler
+from tuner.tasks import check as tasks
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A study as it is stored: its specification, expanded space and the sampler's size."""
+
+    spec: StudySpec
+    space: Space
+    size: int | None
+
+
+def define(data: Any) -> Definition:
+    """Check a study completely and write it out.
+
+    Args:
+        data: The study file's mapping, short forms allowed.
+
+    Raises:
+        Invalid: With the path to the mistake, what was found, what is allowed, the nearest name.
+    """
+    spec = StudySpec.read(data)
+    space = expanded_space(spec)
+    sampler_spec = samplers.read(spec.sampler)
+    sampler = samplers.build(sampler_spec)
+    sampler.check(space, len(spec.objectives), spec.budget.trials)
+    pruner_spec = pruners.read(spec.pruner)
+    spec = spec.model_copy(
+        update={
+            "sampler": Named.model_validate(sampler_spec),
+            "pruner": Named.model_validate(pruner_spec),
+        }
+    )
+    _check_pruner(spec)
+    _check_trial(spec, space)
+    return Definition(spec, space, sampler.size(space))
+
+
+def expanded_space(spec: StudySpec) -> Space:
+    """The space with the optimizer shorthand expanded and the study's own entries laid over."""
+    choice = spec.space.optimizers
+    made: dict[str, dict[str, Any]] = {}
+    if choice is not None:
+        size = choice.size or size_for(spec.budget.trials, len(choice.names))
+        made = expand(list(choice.names), size)
+    return merge(made, spec.space.parameters)
+
+
+def _check_pruner(spec: StudySpec) -> None:
+    metric = spec.pruner.options.get("metric")
+    if metric is not None and metric not in spec.metrics:
+        near = nearest(metric, spec.metrics)
+        raise InvalidMetric.at(
+            "pruner.metric",
+            f"{metric!r} is not an objective of the study ({', '.join(spec.metrics)}).",
+            found=metric,
+            allowed=list(spec.metrics),
+            nearest=near,
+        )
+
+
+def _check_trial(spec: StudySpec, space: Space) -> None:
+    trial = spec.trial
+    if trial is None:
+        return
+    if trial.command is not None:
+        command.check(trial.command, space)
+    if trial.task is not None:
+        task = tasks.validate(trial.task, optimizers=optimizers.names())
+        chosen = optimizers_of(space) or [str(task[OPTIMIZER])] * (OPTIMIZER in task)
+        for i, name in enumerate(chosen):
+            optimizers.get(name, f"space.parameters.{OPTIMIZER}.choices[{i}]")
+        tasks.check_parameters(
+            task, list(space.parameters), optimizers.parameter_names(chosen or None)
+        )
+        tasks.check_values(
+            task, {name: dump_parameter(item) for name, item in space.parameters.items()}
+        )
+        _check_metrics(spec, tasks.metrics(task))
+
+
+def _check_metrics(spec: StudySpec, known: list[str]) -> None:
+    """A metric that the task never reports would make every trial fail at its end."""
+    used = [(join("objectives", i, "metric"), o.metric) for i, o in enumerate(spec.objectives)]
+    used += [(join("constraints", i, "metric"), c.metric) for i, c in enumerate(spec.constraints)]
+    for path, metric in used:
+        if metric not in known:
+            near = nearest(metric, known)
+            raise InvalidMetric.at(
+                path,
+                f"the task never reports {metric!r}; it reports {', '.join(known)}."
+                + (f" Did you mean {near!r}?" if near else ""),
+                found=metric,
+                allowed=known,
+                nearest=near,
+            )
+
+
+def optimizers_of(space: Space) -> list[str]:
+    """The optimizers that trials of this space may choose."""
+    parameter = space.parameters.get(OPTIMIZER)
+    if isinstance(parameter, CategoricalParameter):
+        return [str(choice) for choice in parameter.choices]
+    return [str(parameter.value)] if isinstance(parameter, FixedParameter) else []
+
+
+# What never changes of a study may be cached; budget and tags are in `spec_of`'s key.
+@lru_cache(maxsize=256)
+def spec_of(text: str) -> StudySpec:
+    """The specification stored in a study's `spec` column."""
+    return StudySpec.read(loads(text))
+
+
+@lru_cache(maxsize=256)
+def space_of(text: str) -> Space:
+    """The space stored in a study's `expanded` column."""
+    return Space.parse(loads(text)["parameters"])
+
+
+@lru_cache(maxsize=256)
+def sampler_of(text: str) -> Sampler:
+    """The sampler of a study's `spec` column (history-free ones compute in the server)."""
+    return samplers.build(sampler_spec(text))
+
+
+@lru_cache(maxsize=256)
+def pruner_of(text: str) -> Pruner | None:
+    """The pruner of a study's `spec` column, None for `none`."""
+    spec = spec_of(text)
+    if spec.pruner.name == "none":
+        return None
+    seed = int(spec.sampler.options.get("seed", 0))
+    return pruners.build({"name": spec.pruner.name, **spec.pruner.options}, seed)
+
+
+def sampler_spec(text: str) -> dict[str, Any]:
+    """The sampler with its options as plain data."""
+    spec = spec_of(text)
+    return {"name": spec.sampler.name, **spec.sampler.options}
+
+
+def pruned_metric(spec: StudySpec) -> tuple[str, Direction]:
+    """The metric that the pruner watches and its direction."""
+    metric = spec.pruner.options.get("metric") or spec.objectives[0].metric
+    return next((o.metric, o.direction) for o in spec.objectives if o.metric == metric)

@@ -1,0 +1,190 @@
+"""Use cases on studies: create, read, list, change, delete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row
+from sqlalchemy.exc import IntegrityError
+
+from tuner.core.lifecycle import StopReason, StudyState
+from tuner.core.messages import StudyChange
+from tuner.core.model import parse
+from tuner.core.names import nearest
+from tuner.core.ranking import loss
+from tuner.core.study import Budget, StudySpec
+from tuner.core.wire import check_plain, dumps
+from tuner.errors import BudgetSpent, Conflict, Invalid, StudyExists
+from tuner.service.cursors import decode, encode, page_of
+from tuner.service.idempotency import Answer
+from tuner.service.specification import Definition, spec_of
+from tuner.service.state import Ledger, closing_reason, is_spent, settle, study_of
+from tuner.service.views import study_view
+from tuner.service.workers import why_idle
+from tuner.storage import events, studies, trials
+from tuner.storage.engine import Tx
+
+
+def create(tx: Tx, definition: Definition) -> Answer:
+    """Store a study: 201; the same specification again: 200 and the existing study.
+
+    Raises:
+        StudyExists: If the name stands for another specification.
+    """
+    spec = definition.spec
+    existing = studies.find(tx, spec.name)
+    if existing is None:
+        try:
+            study_id = _insert(tx, definition)
+        except IntegrityError as error:
+            # another server has just created it; the call can be repeated
+            raise Conflict(
+                f"Study {spec.name!r} was created by another call at this moment.",
+                hint="Repeat the call.",
+            ) from error
+        row = studies.get(tx, study_id)
+        if row is None:
+            raise Conflict(f"Study {spec.name!r} vanished while it was created.")
+        events.add(tx, row, "study.created")
+        return Answer(201, study_view(row, None, tx.now))
+    stored = spec_of(existing.spec)
+    if stored != spec:
+        changed = ", ".join(_differences(stored, spec))
+        raise StudyExists(
+            f"Study {spec.name!r} exists with another specification (they differ in {changed}).",
+            hint="Choose another name, or change budget and tags with: tuner study edit.",
+        )
+    return Answer(200, view(tx, existing))
+
+
+def preview(definition: Definition) -> dict[str, Any]:
+    """The study as `create` would make it; nothing is stored."""
+    return {
+        **definition.spec.to_json(),
+        "expanded_space": definition.space.to_json(),
+        "size": definition.size,
+    }
+
+
+def view(tx: Tx, row: Row[Any]) -> dict[str, Any]:
+    """The study object of a row."""
+    best = None if row.best_id is None else trials.get(tx, row.best_id)
+    data = study_view(row, best, tx.now)
+    if data["state_reason"] is None and row.state == StudyState.ACTIVE and row.n_running == 0:
+        data["state_reason"] = why_idle(tx, row)
+    return data
+
+
+def read(tx: Tx, name: str) -> dict[str, Any]:
+    """The study of that name."""
+    return view(tx, study_of(tx, name))
+
+
+def page(
+    tx: Tx, *, limit: int, cursor: str | None, state: str | None, q: str | None
+) -> dict[str, Any]:
+    """Studies by name."""
+    if state is not None and state not in set(StudyState):
+        raise Invalid.at(
+            "state",
+            f"found {state!r}, allowed: {', '.join(StudyState)}.",
+            found=state,
+            allowed=[str(item) for item in StudyState],
+            nearest=nearest(state, [str(item) for item in StudyState]),
+        )
+    after = decode(cursor, "studies", str)[0] if cursor is not None else None
+    rows = studies.page(tx, after=after, limit=limit + 1, state=state, q=q)
+    return page_of(
+        [view(tx, row) for row in rows[:limit]],
+        encode("studies", rows[limit - 1].name) if len(rows) > limit else None,
+    )
+
+
+def change(tx: Tx, name: str, body: StudyChange) -> dict[str, Any]:
+    """Change state, budget and tags; whatever follows from that happens at once.
+
+    Raises:
+        BudgetSpent: When resuming a study whose budget is used up; it says what to raise.
+        Invalid: For a budget or tags that no study could have.
+    """
+    study = study_of(tx, name, lock=True)
+    ledger = Ledger(study)
+    if body.budget is not None or body.tags is not None:
+        _change_spec(ledger, spec_of(study.spec), body)
+    if body.now and body.state != "paused":
+        raise Invalid.at("now", "goes with state paused.", found=True)
+    if body.state is not None:
+        _change_state(tx, ledger, body)
+    settle(tx, ledger)
+    events.add(tx, study, "study.changed", state=body.state)
+    return read(tx, name)
+
+
+def delete(tx: Tx, name: str) -> None:
+    """Delete a study with its trials; leases on them are lost."""
+    study = study_of(tx, name, lock=True)
+    studies.remove(tx, study.id)
+    events.add(tx, study, "study.deleted")
+
+
+def _insert(tx: Tx, definition: Definition) -> int:
+    spec = definition.spec
+    target = spec.budget.target
+    return studies.add(
+        tx,
+        name=spec.name,
+        spec=dumps(spec.to_json()),
+        expanded=dumps(definition.space.to_json()),
+        state=str(StudyState.ACTIVE),
+        paused=False,
+        stopped=False,
+        size=definition.size,
+        budget_trials=spec.budget.trials,
+        budget_seconds=spec.budget.seconds,
+        target_loss=None if target is None else loss(target, spec.objectives[0].direction),
+        created_at=tx.now,
+        updated_at=tx.now,
+    )
+
+
+def _change_spec(ledger: Ledger, spec: StudySpec, body: StudyChange) -> None:
+    data = spec.to_json()
+    if body.budget is not None:
+        merged = {**data["budget"], **body.budget}
+        budget = {key: value for key, value in merged.items() if value is not None}
+        parse(Budget, budget, "budget")
+        data["budget"] = budget
+    if body.tags is not None:
+        check_plain(body.tags, "tags")
+        data["tags"] = body.tags
+    changed = StudySpec.read(data)
+    target = changed.budget.target
+    ledger.values |= {
+        "spec": dumps(changed.to_json()),
+        "budget_trials": changed.budget.trials,
+        "budget_seconds": changed.budget.seconds,
+        "target_loss": (None if target is None else loss(target, changed.objectives[0].direction)),
+    }
+
+
+def _change_state(tx: Tx, ledger: Ledger, body: StudyChange) -> None:
+    study = ledger.study
+    if body.state == "paused":
+        ledger.values["paused"] = True
+        if body.now:
+            trials.ask_to_stop(tx, study.id, StopReason.PAUSED)
+    elif body.state == "finished":
+        ledger.values["stopped"] = True
+    else:
+        ledger.values |= {"paused": False, "stopped": False}
+        closed = closing_reason(ledger, tx.now)
+        if study.n_running == 0 and (closed or (is_spent(ledger) and study.n_waiting == 0)):
+            raise BudgetSpent(
+                f"Study {study.name!r} cannot go on: {closed or 'its budget or grid is used up'}.",
+                hint=f"Raise the budget with: tuner study edit {study.name} --trials N",
+            )
+
+
+def _differences(a: StudySpec, b: StudySpec) -> list[str]:
+    x, y = a.to_json(), b.to_json()
+    return [key for key in x | y if x.get(key) != y.get(key)]

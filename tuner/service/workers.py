@@ -1,0 +1,215 @@
+"""Use cases on workers: register, lease across studies, heartbeat, drain."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import uuid4
+
+from sqlalchemy import Row
+
+from tuner.core.allow import EVERYTHING, pattern_of, permits
+from tuner.core.lifecycle import StopReason
+from tuner.core.messages import NewWorker, WorkerHeartbeat, WorkerLease
+from tuner.core.study import StudySpec
+from tuner.core.wire import dumps
+from tuner.errors import WorkerNotFound
+from tuner.service.asking import Ready, Reserved, Wanted, reserve
+from tuner.service.idempotency import Answer
+from tuner.service.specification import spec_of
+from tuner.service.views import worker_view
+from tuner.storage import studies, trials, workers
+from tuner.storage.clock import rfc3339
+from tuner.storage.engine import Tx
+
+# A worker counts as live for this long after it was last heard of.
+LIVE_S: Final = 60.0
+FORGET_S: Final = 7 * 86_400.0
+
+
+def register(tx: Tx, body: NewWorker) -> Answer:
+    """Make a worker known and return its id."""
+    worker_id = uuid4().hex
+    workers.add(
+        tx,
+        id=worker_id,
+        name=body.name,
+        host=body.host,
+        slots=body.slots,
+        devices=dumps([device.model_dump(exclude_none=True) for device in body.devices]),
+        runners=dumps(list(body.runners)),
+        allow=dumps(list(body.allow)),
+        labels=dumps(body.labels),
+        draining=False,
+        created_at=tx.now,
+        heartbeat_at=tx.now,
+    )
+    return Answer(201, {"id": worker_id})
+
+
+def everyone(tx: Tx) -> dict[str, Any]:
+    """All workers with what they run."""
+    names: dict[int, str] = {}
+    running: dict[str, list[dict[str, Any]]] = {}
+    for row in workers.running_trials(tx):
+        if row.study_id not in names:
+            study = studies.get(tx, row.study_id)
+            names[row.study_id] = "" if study is None else study.name
+        entry = {"study": names[row.study_id], "number": row.number}
+        running.setdefault(row.worker_id, []).append(entry)
+    items = [
+        worker_view(row, running.get(row.id, []), row.heartbeat_at >= tx.now - LIVE_S)
+        for row in workers.everyone(tx)
+    ]
+    return {"items": items, "next_cursor": None}
+
+
+def drain(tx: Tx, worker_id: str) -> dict[str, Any]:
+    """Let a worker finish what it runs and give it nothing more."""
+    if not workers.change(tx, worker_id, draining=True):
+        raise unknown(worker_id)
+    return next(item for item in everyone(tx)["items"] if item["id"] == worker_id)
+
+
+def heartbeat(tx: Tx, worker_id: str, body: WorkerHeartbeat) -> dict[str, Any]:
+    """Renew all leases of a worker; name those that are to stop or that are lost.
+
+    Raises:
+        WorkerNotFound: If the worker is not known; its leases are renewed nevertheless, so it can
+            register again and go on.
+    """
+    held = trials.held(tx, body.leases)
+    trials.renew(tx, (row.id for row in held.values()))
+    lost = [lease for lease in body.leases if lease not in held]
+    former = trials.formerly_held(tx, lost)
+    stop: list[dict[str, Any]] = [
+        {"study": row.study, "number": row.number, "lease": lease, "reason": row.stop_reason}
+        for lease, row in held.items()
+        if row.stop_reason is not None
+    ]
+    for lease in lost:
+        study, number = former.get(lease, (None, None))
+        reason = str(StopReason.LEASE_LOST)
+        stop.append({"study": study, "number": number, "lease": lease, "reason": reason})
+    shortest = min((row.lease_seconds for row in held.values()), default=LIVE_S)
+    known = workers.change(tx, worker_id, heartbeat_at=tx.now)
+    worker = workers.get(tx, worker_id) if known else None
+    return {
+        "lease_expires_at": rfc3339(tx.now + shortest),
+        "stop": stop,
+        "known": known,
+        "draining": bool(worker is not None and worker.draining),
+    }
+
+
+def lease(tx: Tx, worker_id: str, body: WorkerLease, ready: Mapping[int, Ready]) -> list[Reserved]:
+    """Lease trials for a worker, in turn from the active studies that it may and can run.
+
+    Args:
+        tx: The transaction.
+        worker_id: The worker.
+        body: How many, and the worker's free resources.
+        ready: Suggestions made ahead, by study id.
+
+    Raises:
+        WorkerNotFound: If the worker is not known.
+    """
+    worker = workers.get(tx, worker_id)
+    if worker is None:
+        raise unknown(worker_id)
+    workers.change(tx, worker_id, heartbeat_at=tx.now)
+    if worker.draining:
+        return []
+    free = _Free(body.free.gpus, body.free.cpus)
+    offers = _offers(tx, worker, body.studies)
+    taken: dict[int, Reserved] = {}
+    left = body.count
+    while left > 0 and offers:
+        remaining = []
+        for study_id, spec in offers:
+            if left == 0 or not free.fits(spec):
+                continue
+            # the row as the lease before has left it
+            study = studies.get(tx, study_id, lock=True)
+            if study is None:
+                continue
+            wanted = Wanted(1, worker_id, body.lease_seconds, ready.get(study_id))
+            got = reserve(tx, study, wanted)
+            if not got.leases:
+                continue
+            _collect(taken, got)
+            free.take(spec)
+            left -= 1
+            remaining.append((study_id, spec))
+        offers = remaining
+    return list(taken.values())
+
+
+def why_idle(tx: Tx, study: Row[Any]) -> str | None:
+    """Why nothing runs in an active study: no live worker may run it; None if one may."""
+    spec = spec_of(study.spec)
+    if spec.trial is None:
+        return None
+    live = workers.live(tx, tx.now - LIVE_S)
+    if not live:
+        return None
+    if any(_may_run(worker, spec) for worker in live):
+        return None
+    return (
+        f"no live worker may run {pattern_of(spec.trial.runner)!r}; start one with: tuner worker"
+        f" start --allow {pattern_of(spec.trial.runner)!r}"
+    )
+
+
+def unknown(worker_id: str) -> WorkerNotFound:
+    """The error for a worker that is not known."""
+    return WorkerNotFound(
+        f"There is no worker {worker_id!r}.", hint="Register again; leases stay valid."
+    )
+
+
+@dataclass
+class _Free:
+    """What a worker has left while trials are leased to it."""
+
+    gpus: float
+    cpus: float
+
+    def fits(self, spec: StudySpec) -> bool:
+        if spec.trial is None:
+            return False
+        need = spec.trial.resources
+        return need.gpus <= self.gpus + 1e-9 and need.cpus <= self.cpus + 1e-9
+
+    def take(self, spec: StudySpec) -> None:
+        if spec.trial is not None:
+            self.gpus -= spec.trial.resources.gpus
+            self.cpus -= spec.trial.resources.cpus
+
+
+def _offers(tx: Tx, worker: Row[Any], names: Sequence[str] | None) -> list[tuple[int, StudySpec]]:
+    found = []
+    for study in studies.leasable(tx, names):
+        spec = spec_of(study.spec)
+        if _may_run(worker, spec):
+            found.append((study.id, spec))
+    return found
+
+
+def _may_run(worker: Row[Any], spec: StudySpec) -> bool:
+    trial = spec.trial
+    if trial is None or trial.kind not in json.loads(worker.runners):
+        return False
+    allow = json.loads(worker.allow)
+    return EVERYTHING in allow or permits(allow, trial.runner)
+
+
+def _collect(taken: dict[int, Reserved], got: Reserved) -> None:
+    before = taken.setdefault(got.study_id, got)
+    if before is not got:
+        before.leases |= got.leases
+        before.unfilled += got.unfilled
+        before.used_ready = before.used_ready or got.used_ready
+        before.state = got.state
