@@ -10,7 +10,6 @@ about a second each).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -25,10 +24,9 @@ from tuner.core.space import Params
 from tuner.samplers.base import Request, generator, integer_seed
 from tuner.samplers.features import Array, Features
 from tuner.samplers.options import GpOptions
-from tuner.samplers.outcomes import Outcome, half_rank, outcomes
+from tuner.samplers.outcomes import half_rank, outcomes, relevant
 
 MAX_TRIALS: Final = 300
-BEST_KEPT: Final = 100
 N_SPREAD: Final = 600
 N_STARTS: Final = 8
 N_MOVES: Final = 32
@@ -45,7 +43,7 @@ def propose(request: Request, options: GpOptions) -> Params:
         options: Of the sampler.
     """
     features = Features(request.space)
-    learned = relevant(outcomes(request))
+    learned = relevant(outcomes(request), MAX_TRIALS)
     if not features.names:
         return features.params(np.empty(0), request.fixed)
     search = _Search(request, features, options)
@@ -68,19 +66,6 @@ def propose(request: Request, options: GpOptions) -> Params:
         )
     study.ask(fixed_distributions=distributions)
     return features.params(search.chosen, request.fixed)
-
-
-def relevant(learned: Sequence[Outcome]) -> list[Outcome]:
-    """At most `MAX_TRIALS` outcomes: the best and the newest, so that a fit's cost is bounded."""
-    if len(learned) <= MAX_TRIALS:
-        return list(learned)
-    order = sorted(range(len(learned)), key=lambda i: sum(learned[i].losses))
-    kept = set(order[:BEST_KEPT])
-    for i in reversed(range(len(learned))):
-        if len(kept) == MAX_TRIALS:
-            break
-        kept.add(i)
-    return [learned[i] for i in sorted(kept)]
 
 
 class _Search(GPSampler):

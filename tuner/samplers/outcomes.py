@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -52,6 +52,22 @@ def outcomes(request: Request, *, penalise_infeasible: bool = True) -> list[Outc
             last = item.last[1] if math.isfinite(item.last[1]) else bad[0]
             result.append(Outcome(item, (min(max(last, middle), bad[0]),)))
     return result
+
+
+def relevant(learned: Sequence[Outcome], limit: int) -> list[Outcome]:
+    """At most `limit` outcomes, in order, so that the cost of a fit is bounded.
+
+    A third of them are the best (by the sum of losses), the rest the newest.
+    """
+    if len(learned) <= limit:
+        return list(learned)
+    order = sorted(range(len(learned)), key=lambda i: sum(learned[i].losses))
+    kept = set(order[: limit // 3])
+    for i in reversed(range(len(learned))):
+        if len(kept) == limit:
+            break
+        kept.add(i)
+    return [learned[i] for i in sorted(kept)]
 
 
 def half_rank(losses: Array) -> Array:
