@@ -9,9 +9,7 @@ import hmac
 import ipaddress
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tuner.api import problems
@@ -21,6 +19,8 @@ from tuner.errors import Forbidden, Unauthorized
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 ANY_HOST: Final = "*"
+_JSON: Final = b"application/json"
+_REMEMBERED: Final = 64
 
 
 class Access:
@@ -40,6 +40,7 @@ class Access:
         self.token = None if token is None else token.encode("utf-8")
         self.hosts = frozenset(normal_host(host) for host in allowed_hosts)
         self.max_body_bytes = max_body_bytes
+        self._seen: set[str] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let the request through, or answer it with a problem."""
@@ -56,48 +57,62 @@ class Access:
             await self.app(scope, receive, send)
 
     def _check(self, scope: Scope) -> None:
-        headers = Headers(scope=scope)
-        host = headers.get("host", "")
-        self._check_host(host, len(headers.getlist("host")))
+        headers: dict[bytes, bytes] = {}
+        hosts = 0
+        for name, value in scope["headers"]:
+            headers[name] = value
+            hosts += name == b"host"
+        host = headers.get(b"host", b"").decode("latin-1")
+        if hosts != 1 or not self._knows(host):
+            raise _unknown_host(host)
         if self.token is not None and scope["path"] not in OPEN_PATHS:
-            self._check_token(headers)
+            self._check_token(headers.get(b"authorization", b""))
         if scope["method"] not in SAFE_METHODS:
             _check_origin(headers, host)
             self._check_body(headers)
 
-    def _check_host(self, host: str, given: int) -> None:
+    def _knows(self, host: str) -> bool:
+        if host in self._seen:
+            return True
         name = normal_host(host)
-        if given == 1 and (is_loopback_name(name) or name in self.hosts or ANY_HOST in self.hosts):
-            return
-        raise Refused(
-            400,
-            "host-not-allowed",
-            "Host not allowed",
-            f"The Host header {host[:200]!r} is not a name of this server.",
-            hint="Use localhost, or start the server with this name among its allowed hosts.",
-        )
+        known = is_loopback_name(name) or name in self.hosts or ANY_HOST in self.hosts
+        if known and len(self._seen) < _REMEMBERED:
+            self._seen.add(host)
+        return known
 
-    def _check_token(self, headers: Headers) -> None:
-        scheme, _, given = headers.get("authorization", "").partition(" ")
+    def _check_token(self, header: bytes) -> None:
+        scheme, _, given = header.partition(b" ")
         if not given:
             raise Unauthorized(
                 "This server needs a token.",
                 hint="Send it as `Authorization: Bearer …`, or set TUNER_TOKEN for the client.",
             )
-        right = hmac.compare_digest(given.strip().encode("utf-8"), self.token or b"")
-        if scheme.lower() != "bearer" or not right:
+        right = hmac.compare_digest(given.strip(), self.token or b"")
+        if scheme.lower() != b"bearer" or not right:
             raise Unauthorized("The token is not this server's.", hint="Check TUNER_TOKEN.")
 
-    def _check_body(self, headers: Headers) -> None:
-        length = headers.get("content-length")
-        if length is None and "transfer-encoding" not in headers:
+    def _check_body(self, headers: dict[bytes, bytes]) -> None:
+        length = headers.get(b"content-length")
+        if length is None and b"transfer-encoding" not in headers:
             return
-        if length is not None and (not length.isascii() or not length.isdigit()):
+        if length is not None and not length.isdigit():
             raise Refused(400, "bad-length", "Bad length", "Content-Length is not a number.")
         if length is not None and int(length[:20]) > self.max_body_bytes:
             raise too_large(self.max_body_bytes)
-        if length != "0":
+        if length != b"0" and (
+            headers.get(b"content-type") != _JSON or b"content-encoding" in headers
+        ):
             _check_content_type(headers)
+
+
+def _unknown_host(host: str) -> Refused:
+    return Refused(
+        400,
+        "host-not-allowed",
+        "Host not allowed",
+        f"The Host header {host[:200]!r} is not a name of this server.",
+        hint="Use localhost, or start the server with this name among its allowed hosts.",
+    )
 
 
 def too_large(limit: int) -> Refused:
@@ -134,31 +149,33 @@ def is_loopback_name(host: str) -> bool:
     return bool((mapped or address).is_loopback)
 
 
-def _check_origin(headers: Headers, host: str) -> None:
+def _check_origin(headers: dict[bytes, bytes], host: str) -> None:
     """Refuse what another site's page makes a browser send (no preflight guards an empty POST)."""
-    origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host.strip().lower():
-        raise Forbidden(
-            f"The page {origin[:200]!r} may not change anything here.",
-            hint="Call from the server's own pages, or without a browser.",
-        )
-    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+    given = headers.get(b"origin")
+    if given is not None:
+        origin = given.decode("latin-1")
+        if origin.partition("://")[2].lower() != host.strip().lower():
+            raise Forbidden(
+                f"The page {origin[:200]!r} may not change anything here.",
+                hint="Call from the server's own pages, or without a browser.",
+            )
+    if headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
         raise Forbidden("Another site's page may not change anything here.")
 
 
-def _check_content_type(headers: Headers) -> None:
-    given = headers.get("content-type", "")
+def _check_content_type(headers: dict[bytes, bytes]) -> None:
+    given = headers.get(b"content-type", b"").decode("latin-1")
+    encoding = headers.get(b"content-encoding", b"identity").decode("latin-1")
     kind, _, rest = given.partition(";")
     charset = rest.strip().lower().replace('"', "").replace(" ", "")
-    encoded = headers.get("content-encoding", "identity").strip().lower() != "identity"
-    if kind.strip().lower() == "application/json" and charset in ("", "charset=utf-8"):
-        if not encoded:
-            return
-        given = f"{given} ({headers.get('content-encoding')})"
+    is_json = kind.strip().lower() == "application/json" and charset in ("", "charset=utf-8")
+    if is_json and encoding.strip().lower() == "identity":
+        return
+    shown = f"{given[:200]!r}" + ("" if encoding == "identity" else f" in {encoding[:40]!r}")
     raise Refused(
         415,
         "unsupported-media-type",
         "Unsupported media type",
-        f"The body's content type is {given[:200]!r}, expected application/json.",
+        f"The body's content type is {shown}, expected application/json.",
         hint="Send JSON in UTF-8 with `Content-Type: application/json`, not compressed.",
     )

@@ -31,13 +31,14 @@ if TYPE_CHECKING:
     from tuner.service.manager import Manager
 
 _QUIET: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
+# Routes are tried in this order: the calls made for every trial come first.
 _ROUTERS: Final = (
+    leases.router,
+    trials.router,
+    workers.router,
     studies.router,
     results.router,
-    trials.router,
-    leases.router,
     events.router,
-    workers.router,
     *registries.ROUTERS,
     system.router,
 )

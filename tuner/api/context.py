@@ -14,6 +14,7 @@ from tuner.api.prometheus import RequestMetrics
 if TYPE_CHECKING:
     from tuner.service.manager import Manager
 
+SCOPE_KEY: Final = "tuner.context"
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 
 
@@ -56,8 +57,8 @@ class Context:
 
 
 def context(request: Request) -> Context:
-    """The parts of the application that serves `request`."""
-    return cast("Context", request.app.state.context)
+    """The parts of the application that serves `request` (`Recorder` puts them there)."""
+    return cast("Context", request.scope[SCOPE_KEY])
 
 
 def manager(request: Request) -> Manager:

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import Scope
 
 from tuner.core.wire import dumps
@@ -146,9 +147,8 @@ def _http_error(request: Request, error: Exception) -> Response:
     if error.status_code == 404:
         refused = Refused(404, "not-found", "Not found", f"There is no path {path}.", hint=_SEE)
     elif error.status_code == 405:
-        allowed = ", ".join(sorted(part.strip() for part in headers.get("Allow", "").split(",")))
-        detail = f"{path} does not take {request.method}; it takes {allowed}."
-        headers["Allow"] = allowed
+        headers["Allow"] = _methods(request)
+        detail = f"{path} does not take {request.method}; it takes {headers['Allow']}."
         refused = Refused(
             405, "method-not-allowed", "Method not allowed", detail, hint=_SEE, headers=headers
         )
@@ -158,6 +158,16 @@ def _http_error(request: Request, error: Exception) -> Response:
             error.status_code, code, "Request refused", str(error.detail), headers=headers
         )
     return respond(refused, request.scope)
+
+
+def _methods(request: Request) -> str:
+    """The methods that any route takes at the request's path."""
+    path = request.scope["path"]
+    found: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.path_regex.match(path):
+            found |= route.methods or set()
+    return ", ".join(sorted(found))
 
 
 def _validation_error(request: Request, error: Exception) -> Response:

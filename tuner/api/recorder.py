@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tuner.api import problems
-from tuner.api.context import Context
+from tuner.api.context import SCOPE_KEY, Context
 
 _ID: Final = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 _log = logging.getLogger("tuner.api")
@@ -35,6 +35,7 @@ class Recorder:
             return
         request_id = _request_id(scope)
         scope[problems.REQUEST_ID] = request_id
+        scope[SCOPE_KEY] = self.context
         status = 0
 
         async def send_with_id(message: Message) -> None:

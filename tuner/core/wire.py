@@ -28,13 +28,7 @@ def loads(text: bytes | str) -> Any:
     """
     try:
         decoded = text.decode("utf-8") if isinstance(text, bytes) else text
-        value = json.loads(
-            decoded,
-            object_pairs_hook=_unique,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            parse_int=_bounded,
-        )
+        value = _DECODER.decode(decoded)
     except UnicodeDecodeError as error:
         raise Invalid(f"The body is not UTF-8 (byte {error.start}).") from error
     except json.JSONDecodeError as error:
@@ -49,7 +43,7 @@ def loads(text: bytes | str) -> Any:
 
 def dumps(value: Any) -> str:
     """Compact JSON text with keys in the given order; refuses non-finite numbers."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
 
 
 def canonical(value: Any) -> str:
@@ -157,3 +151,13 @@ def _bounded(text: str) -> int:
     if len(text) > 20:
         raise Invalid(f"The integer of {len(text)} digits is out of range (64 bits).")
     return int(text)
+
+
+# Built once: building them is most of the cost of a small message.
+_DECODER: Final = json.JSONDecoder(
+    object_pairs_hook=_unique,
+    parse_constant=_refuse_constant,
+    parse_float=_finite,
+    parse_int=_bounded,
+)
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
