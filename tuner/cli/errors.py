@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import traceback
 from typing import Final
@@ -60,6 +62,9 @@ def lines(error: TunerError) -> list[str]:
     if count > 1:
         return _mistakes(error.errors)
     first = _one_line(error.message) or error.title
+    near = error.errors[0].nearest if count else None
+    if near and "did you mean" not in f"{first} {error.hint}".lower():
+        first += f" Did you mean {near!r}?"
     second = _one_line(error.hint)
     return [f"Error: {first}", *([second] if second else [])]
 
@@ -102,9 +107,9 @@ def _say(text: str, code: int) -> int:
 
 
 def _silence() -> None:
-    """Point stdout at nothing, so that the flush at exit does not meet a closed pipe again."""
+    """Point the outputs at nothing, so that the flush at exit does not meet a closed pipe again."""
     for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.close()
-        except (OSError, ValueError):
-            continue
+        with contextlib.suppress(OSError, ValueError):
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, stream.fileno())
+            os.close(nothing)

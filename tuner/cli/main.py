@@ -5,16 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 from typer.main import get_command
 
+from tuner import __version__
 from tuner.cli import errors
 from tuner.cli.nouns import Nouns
 from tuner.cli.options import Globals, hoist
-
-VERSION: Final = "0.1.0"
 
 app = typer.Typer(
     cls=Nouns,
@@ -30,7 +29,7 @@ app = typer.Typer(
 
 def _version(value: bool) -> None:
     if value:
-        typer.echo(f"tuner {VERSION}")
+        typer.echo(f"tuner {__version__}")
         raise typer.Exit
 
 
@@ -91,6 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = get_command(app).main(args, prog_name="tuner", standalone_mode=False)
         sys.stdout.flush()
     except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):
+            return errors.answer(end.__context__)
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except BaseException as error:  # noqa: BLE001 - the one place where every error ends
         return errors.answer(error, debug=debug)

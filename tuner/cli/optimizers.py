@@ -10,6 +10,7 @@ from tuner.cli import views
 from tuner.cli.nouns import group
 from tuner.cli.options import Json
 from tuner.cli.session import Session, open_session
+from tuner.errors import NotFound, UnknownName
 from tuner.optimizers import registry
 
 app = group("What is known about optimizers.")
@@ -42,7 +43,7 @@ def show(
         with session.client(create=False) as client:
             entry = client.rest.get_optimizer(name)
     else:
-        entry = registry.describe(registry.get(name))
+        entry = _local(name)
     if json:
         session.out.document(entry)
         return
@@ -61,6 +62,14 @@ def show(
         for parameter in entry["parameters"]
     ]
     session.out.table(("parameter", "type", "domain", "scale", "default", "source"), rows)
+
+
+def _local(name: str) -> dict[str, Any]:
+    """The entry of this installation; errors are those of a server."""
+    try:
+        return registry.describe(registry.get(name, "name"))
+    except UnknownName as error:
+        raise NotFound(error.message, hint=error.hint, errors=error.errors) from None
 
 
 def _entries(session: Session) -> dict[str, Any]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -50,6 +51,14 @@ class Session:
             return True
         file = embedded_store(self.settings.database_url).file
         return file is None or file.exists()
+
+    def read_list(self, read: Callable[[Client], dict[str, Any]]) -> dict[str, Any]:
+        """A page of what is in the store; where there is no store, an empty one."""
+        if not self.has_store:
+            self.out.say("There is no store here yet; `tuner study create` or `run` makes one.")
+            return {"items": [], "next_cursor": None}
+        with self.client(create=False) as client:
+            return read(client)
 
     @contextmanager
     def any_client(self) -> Iterator[Client]:

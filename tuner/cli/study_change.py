@@ -113,7 +113,7 @@ def enqueue(
     name: Name,
     params: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PARAMS]...", help="KEY=VALUE …, or one JSON object."),
+        typer.Argument(metavar="PARAMS", help="KEY=VALUE …, or one JSON object."),
     ] = None,
     json: Json = False,
 ) -> None:

@@ -51,7 +51,7 @@ def create(  # noqa: PLR0913 - one argument per option
     ctx: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="The study's name; with --file it replaces its."),
+        typer.Argument(metavar="NAME", help="The study's name; with --file it replaces its."),
     ] = None,
     file: Annotated[
         Path | None,

@@ -30,8 +30,10 @@ def list_(
 ) -> None:
     """List studies."""
     session = open_session(ctx, json=json)
-    with session.client(create=False) as client:
-        page = collect(client.rest.list_studies, None if all_ else limit, q=query, state=state)
+    most = None if all_ else limit
+    page = session.read_list(
+        lambda client: collect(client.rest.list_studies, most, q=query, state=state)
+    )
     if json:
         session.out.document(page)
         return

@@ -88,7 +88,7 @@ def tell(  # noqa: PLR0913 - one argument per option
     number: Number,
     values: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[VALUES]...", help="The objective's value, or METRIC=VALUE …"),
+        typer.Argument(metavar="VALUES", help="The objective's value, or METRIC=VALUE …"),
     ] = None,
     lease: Lease = "",
     state: Annotated[

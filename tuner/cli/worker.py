@@ -76,8 +76,7 @@ def start(  # noqa: PLR0913 - one argument per option
 def list_(ctx: typer.Context, json: Json = False) -> None:
     """List the workers that the server knows."""
     session = open_session(ctx, json=json)
-    with session.client(create=False) as client:
-        page = client.rest.list_workers()
+    page = session.read_list(lambda client: client.rest.list_workers())
     if json:
         session.out.document(page)
         return
