@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, TypeVar
 
+from sqlalchemy import Row
+
 from tuner.core.lifecycle import StudyState
 from tuner.core.messages import Ask, WorkerLease
 from tuner.core.wire import dumps, loads
@@ -27,7 +29,6 @@ from tuner.storage.engine import Database, Tx
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-_Step = tuple[Answer | None, list[Reserved]]
 
 
 class Handing:
@@ -47,10 +48,10 @@ class Handing:
         """Up to `body.count` trials of one study."""
         ready = self._suggester.ready()
 
-        def first(tx: Tx) -> _Step:
+        def first(tx: Tx) -> list[Reserved]:
             study = study_of(tx, name, lock=True)
             wanted = Wanted(body.count, body.worker_id, body.lease_seconds, ready.get(study.id))
-            return None, [reserve(tx, study, wanted)]
+            return [reserve(tx, study, wanted)]
 
         def last(tx: Tx, reserved: list[Reserved]) -> dict[str, Any]:
             (one,) = reserved
@@ -62,8 +63,8 @@ class Handing:
         """Up to `body.count` trials of any studies that the worker may run."""
         ready = self._suggester.ready()
 
-        def first(tx: Tx) -> _Step:
-            return None, workers.lease(tx, worker_id, body, ready)
+        def first(tx: Tx) -> list[Reserved]:
+            return workers.lease(tx, worker_id, body, ready)
 
         def last(tx: Tx, reserved: list[Reserved]) -> dict[str, Any]:
             return {"trials": [view for one in reserved for view in leased(tx, one)]}
@@ -73,7 +74,7 @@ class Handing:
     async def _alone(
         self,
         key: Key | None,
-        first: Callable[[Tx], _Step],
+        first: Callable[[Tx], list[Reserved]],
         last: Callable[[Tx, list[Reserved]], dict[str, Any]],
     ) -> Answer:
         """One call per key at a time: a concurrent twin waits and gets the first answer."""
@@ -92,37 +93,17 @@ class Handing:
     async def _hand_out(
         self,
         key: Key | None,
-        first: Callable[[Tx], _Step],
+        first: Callable[[Tx], list[Reserved]],
         last: Callable[[Tx, list[Reserved]], dict[str, Any]],
     ) -> Answer:
-        def begin(tx: Tx) -> _Step:
-            if key is not None:
-                earlier = recall(tx, key)
-                if earlier is not None:
-                    return _resume(earlier)
-            answer, reserved = first(tx)
-            if not any(one.unfilled for one in reserved):
-                answer = Answer(200, last(tx, reserved))
-            if key is not None:
-                status = None if answer is None else answer.status
-                kept: Any = answer.body if answer is not None else [asdict(r) for r in reserved]
-                idempotency.add(tx, key.key, key.fingerprint, status, dumps(kept))
-            return answer, reserved
-
-        def finish(tx: Tx) -> Answer:
-            answer = Answer(200, last(tx, reserved))
-            if key is not None:
-                idempotency.finish(tx, key.key, answer.status, dumps(answer.body))
-            return answer
-
-        answer, reserved = await self._write(begin)
+        answer, reserved = await self._write(lambda tx: _begin(tx, key, first, last))
         for one in reserved:
             if one.used_ready:
                 self._suggester.used(one.study_id)
         if answer is None:
             for one in reserved:
                 await self._fill(one)
-            answer = await self._write(finish)
+            answer = await self._write(lambda tx: _finish(tx, key, last(tx, reserved)))
         for one in reserved:
             if one.leases:
                 self._suggester.ahead(one.study_id)
@@ -145,7 +126,37 @@ class Handing:
         return await asyncio.wrap_future(self._database.write(work))
 
 
-def _resume(earlier: Any) -> _Step:
+def _begin(
+    tx: Tx,
+    key: Key | None,
+    first: Callable[[Tx], list[Reserved]],
+    last: Callable[[Tx, list[Reserved]], dict[str, Any]],
+) -> tuple[Answer | None, list[Reserved]]:
+    """Reserve; the answer is there at once if no model is needed or the call is a repeat."""
+    if key is not None:
+        earlier = recall(tx, key)
+        if earlier is not None:
+            return _resume(earlier)
+    reserved = first(tx)
+    if any(one.unfilled for one in reserved):
+        if key is not None:
+            kept = dumps([asdict(one) for one in reserved])
+            idempotency.add(tx, key.key, key.fingerprint, None, kept)
+        return None, reserved
+    answer = Answer(200, last(tx, reserved))
+    if key is not None:
+        idempotency.add(tx, key.key, key.fingerprint, answer.status, dumps(answer.body))
+    return answer, reserved
+
+
+def _finish(tx: Tx, key: Key | None, body: dict[str, Any]) -> Answer:
+    """Record the answer of a call that had to wait for a model."""
+    if key is not None:
+        idempotency.finish(tx, key.key, 200, dumps(body))
+    return Answer(200, body)
+
+
+def _resume(earlier: Row[Any]) -> tuple[Answer | None, list[Reserved]]:
     """The stored answer, or the reservation of a call that never came to its end."""
     kept = loads(earlier.body)
     if earlier.status is not None:

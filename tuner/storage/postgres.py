@@ -88,7 +88,7 @@ class PostgresDatabase(Database):
     def _once(self, work: Callable[[Tx], T], options: dict[str, Any]) -> T:
         with self._engine.connect() as connection:
             if options:
-                connection = connection.execution_options(**options)
+                connection.execution_options(**options)
             with connection.begin():
                 now = self._clock.now(connection)
                 return work(Tx(connection, "postgresql", now))

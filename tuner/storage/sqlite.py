@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from tuner.errors import DatabaseUnavailable, TunerError
+from tuner.errors import DatabaseUnavailable
 from tuner.storage.clock import Clock, ProcessClock
 from tuner.storage.engine import Database, Dialect, Tx
 
@@ -206,35 +206,40 @@ def _rollback(connection: Connection) -> None:
         logger.debug("nothing to roll back")
 
 
-def _translate(error: Exception, path: Path) -> TunerError | Exception:
-    """The typed error for what SQLite said."""
+# What SQLite says, and what we say: (words in its message, message, hint).
+_MESSAGES: Final = (
+    (
+        ("readonly", "read-only"),
+        "The database {path} cannot be written.",
+        "Check the permissions of the file and its folder.",
+    ),
+    (
+        ("malformed", "not a database"),
+        "The database {path} is corrupt or no SQLite database ({text}).",
+        "Nothing was changed; restore a backup or name another file.",
+    ),
+    (("full",), "No space is left for the database {path}.", "Free some space and try again."),
+    (
+        ("locked", "busy"),
+        "The database {path} is locked by another program.",
+        "Close it there; only one process may open the file.",
+    ),
+    (
+        ("unable to open",),
+        "The database {path} cannot be opened.",
+        "Does its folder exist, and may you write there?",
+    ),
+)
+
+
+def _translate(error: Exception, path: Path) -> Exception:
+    """The typed error for what SQLite said; anything else as it is."""
     if not isinstance(error, DBAPIError):
         return error
     text = str(error.orig)
-    if "readonly" in text or "read-only" in text:
-        return DatabaseUnavailable(
-            f"The database {path} cannot be written.",
-            hint="Check the file's and folder's permissions.",
-        )
-    if "malformed" in text or "not a database" in text:
-        return DatabaseUnavailable(
-            f"The database {path} is corrupt or no SQLite database ({text}).",
-            hint="Nothing was changed; restore a backup or name another file.",
-        )
-    if "full" in text:
-        return DatabaseUnavailable(
-            f"No space is left for the database {path}.", hint="Free some space and try again."
-        )
-    if "locked" in text or "busy" in text:
-        return DatabaseUnavailable(
-            f"The database {path} is locked by another program.",
-            hint="Close it there; only one process may open the file.",
-        )
-    if "unable to open" in text:
-        return DatabaseUnavailable(
-            f"The database {path} cannot be opened.",
-            hint="Does its folder exist, and may you write there?",
-        )
+    for words, message, hint in _MESSAGES:
+        if any(word in text for word in words):
+            return DatabaseUnavailable(message.format(path=path, text=text), hint=hint)
     if isinstance(error.orig, sqlite3.OperationalError) and "no such" not in text:
         return DatabaseUnavailable(f"The database {path} failed: {text}.")
     return error
