@@ -1,0 +1,58 @@
+# Two commands for a newcomer: make demo, make test. Each sets up what it needs in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# one thread per process: the processes are the parallelism
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help demo serve test check format docs clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+# What an installation depends on; a change installs again.
+STAMP := constraints.txt pyproject.toml
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "tuner needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …" >&2; exit 1; }
+	@echo "Setting up $(VENV) (once; a few minutes) …" >&2
+	@$(PYTHON) -m venv $(VENV)
+
+# torch first and by itself, so that the pinned build is the one that everything else finds
+$(VENV)/.run: $(STAMP) | $(BIN)/python
+	@$(PIP) install -c constraints.txt torch
+	@$(PIP) install -c constraints.txt -e '.[server,worker]'
+	@touch $@
+
+$(VENV)/.dev: $(STAMP) | $(VENV)/.run
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.run ## Run a real study on the embedded database; report in demo/
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh
+
+serve: $(VENV)/.run ## The same study against a running server with two workers
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/serve.sh
+
+test: $(VENV)/.dev ## Run the whole test suite
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+check: $(VENV)/.dev ## Linters, types, import contracts, schema check
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh .ci/alembic-check
+
+format: $(VENV)/.dev ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+docs: $(VENV)/.dev ## Write the generated pages of docs/
+	@$(BIN)/python -m tuner.cli.reference > docs/cli.md
+
+clean: ## Remove what the targets above made
+	rm -rf $(VENV) demo .pytest_cache .mypy_cache .ruff_cache
