@@ -11,6 +11,7 @@ from tuner.client.embedded import Embedded
 from tuner.client.endpoint import Endpoint, Fixed
 from tuner.client.events import Event, read_events
 from tuner.client.pages import every
+from tuner.client.pump import Pump
 from tuner.client.rest import Rest
 from tuner.client.spec import study_data
 from tuner.client.study import Study
@@ -47,23 +48,24 @@ class Client:
         retry: Retry | None = None,
     ) -> None:
         endpoint = find_endpoint(url, token, database_url, create)
-        self._transport = Transport(endpoint, timeouts_of(timeout), retry or retry_of(endpoint))
-        self.rest = Rest(self._transport)
+        self.transport = Transport(endpoint, timeouts_of(timeout), retry or retry_of(endpoint))
+        self.rest = Rest(self.transport)
+        self.pump = Pump()
 
     @property
     def url(self) -> str:
         """The address in use (an embedded store is started if need be)."""
-        return self._transport.endpoint.address().url
+        return self.transport.endpoint.address().url
 
     @property
     def token(self) -> str | None:
         """The token in use, for handing to a child process."""
-        return self._transport.endpoint.address().token
+        return self.transport.endpoint.address().token
 
     @property
     def database_url(self) -> str | None:
         """The database of the embedded store; None on a server."""
-        endpoint = self._transport.endpoint
+        endpoint = self.transport.endpoint
         return endpoint.store.database_url if isinstance(endpoint, Embedded) else None
 
     def create_study(  # noqa: PLR0913  every key of the study file is a keyword
@@ -142,11 +144,17 @@ class Client:
             study: A study's name; None for all.
             last_event_id: Begin after this event; None: with the next one.
         """
-        return read_events(self._transport, study, last_event_id)
+        return read_events(self.transport, study, last_event_id)
+
+    @property
+    def place(self) -> str:
+        """What tells this service from another one: the address, or the database."""
+        return self.database_url or self.url
 
     def close(self) -> None:
-        """Close the connections."""
-        self._transport.close()
+        """Stop the background work and close the connections."""
+        self.pump.stop()
+        self.transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -160,7 +168,7 @@ class Client:
         self.close()
 
     def __repr__(self) -> str:
-        endpoint = self._transport.endpoint
+        endpoint = self.transport.endpoint
         if isinstance(endpoint, Embedded):
             return f"Client(embedded {endpoint.store.file or 'PostgreSQL'})"
         return f"Client({endpoint.address().url!r})"

@@ -111,10 +111,11 @@ def Fixed(value: Value, *, when: When | None = None) -> FixedParameter:  # noqa:
     Raises:
         InvalidSpace: If `value` is no text, number or boolean.
     """
-    if not isinstance(value, bool | int | float | str):
+    given: object = value
+    if not isinstance(given, bool | int | float | str):
         kind = type(value).__name__
         raise InvalidSpace.at("value", f"found a {kind}, expected a text, number or boolean.")
-    return _make(FixedParameter, locals())
+    return _make(FixedParameter, {"value": value, "when": when})
 
 
 class Space:

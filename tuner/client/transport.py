@@ -88,7 +88,9 @@ class Transport:
                 return outcome.value
             address = self._wait(outcome, address)
 
-    def stream(self, operation: Operation[None], last_event_id: int | None) -> Iterator[httpx2.ServerSentEvent | None]:
+    def stream(
+        self, operation: Operation[None], last_event_id: int | None
+    ) -> Iterator[httpx2.ServerSentEvent | None]:
         """Server-sent events from after `last_event_id` on, for ever; reconnects by itself.
 
         Yields:
