@@ -9,7 +9,8 @@ from starlette.responses import Response
 from tuner.core.wire import dumps
 
 if TYPE_CHECKING:
-    from tuner.service.manager import Answer, Document
+    from tuner.service.documents import Document
+    from tuner.service.idempotency import Answer
 
 JSON: Final = "application/json"
 # A report is a page made of users' names: it may run its own charts, but in an origin of its own.

@@ -13,6 +13,15 @@ _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0,
 _KNOWN_METHODS: Final = frozenset({"GET", "POST", "PATCH", "DELETE", "PUT", "HEAD", "OPTIONS"})
 _STREAMS: Final = frozenset({"/api/v1/events", "/api/v1/studies/{name}/events"})
 
+# Name of the manager's value: whether it only grows, its label, what it is.
+_KNOWN: Final[dict[str, tuple[bool, str, str]]] = {
+    "trials": (False, "state", "Trials of all studies by state."),
+    "studies": (False, "state", "Studies by state."),
+    "lease_expiries": (True, "kind", "Leases that ran out since the server started."),
+    "sampler_fits": (True, "sampler", "Fits of samplers' models since the server started."),
+    "sampler_seconds": (True, "sampler", "Seconds spent in fits since the server started."),
+}
+
 
 class RequestMetrics:
     """Request latencies by method, route template and status class, in a registry of their own."""
@@ -75,18 +84,14 @@ class _Values:
 
 
 def _family(name: str, value: Any) -> Metric:
-    """Names ending in `_total` are counters, the rest are gauges; `x_by_y` has the label y."""
-    base, _, label = name.partition("_by_")
-    label = label.removesuffix("_total")
-    is_counter = name.endswith("_total")
-    full = f"tuner_{base.removesuffix('_total')}"
-    help_text = f"{base.removesuffix('_total').replace('_', ' ').capitalize()}."
-    labels = [label or "kind"] if isinstance(value, Mapping) else []
-    cls = CounterMetricFamily if is_counter else GaugeMetricFamily
-    family: Metric = cls(full, help_text, labels=labels)
-    if isinstance(value, Mapping):
-        for key, number in value.items():
-            family.add_metric([str(key)], float(number))  # type: ignore[attr-defined]
+    counts, label, help_text = _KNOWN.get(name, (False, "kind", name.replace("_", " ")))
+    labels = [label] if isinstance(value, Mapping) else []
+    family: CounterMetricFamily | GaugeMetricFamily
+    if counts:
+        family = CounterMetricFamily(f"tuner_{name}", help_text, labels=labels)
     else:
-        family.add_metric([], float(value))  # type: ignore[attr-defined]
+        family = GaugeMetricFamily(f"tuner_{name}", help_text, labels=labels)
+    parts = value.items() if isinstance(value, Mapping) else [(None, value)]
+    for key, number in parts:
+        family.add_metric([] if key is None else [str(key)], float(number))
     return family

@@ -235,5 +235,5 @@ async def _watch_idle(server: _Server, context: Context, idle_s: float | None) -
             _log.warning("cannot tell whether trials run: %s", error)
             continue
         still_idle = context.activity.idle_seconds() >= idle_s
-        if still_idle and not metrics["trials_by_state"].get("running"):
+        if still_idle and not metrics["trials"].get("running"):
             server.should_exit = True
