@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ from tuner.errors import NotFound
 
 router = new_router("events")
 KEEP_ALIVE_S: Final = 15.0
+# Writes of this process wake streams at once; those of others on the database are polled for.
+POLL_S: Final = 1.0
 BATCH: Final = 500
 _AFTER: Final = Query(
     "last_event_id", "As the header, for callers that cannot set one.", "int", None, 0, MAX_EVENT
@@ -25,7 +28,7 @@ _AFTER: Final = Query(
 _STREAM: Final = {
     "text/event-stream": {
         "schema": {"type": "string"},
-        "example": 'id: 41\nevent: trial-told\ndata: {"study":"digits","number":3}\n\n',
+        "example": 'id: 41\nevent: trial.complete\ndata: {"study":"digits","number":3,"at":"2026-11-20T09:12:31Z","data":{}}\n\n',
     }
 }
 
@@ -33,7 +36,7 @@ _STREAM: Final = {
 @router.get(**documented("/events", name="all", parameters=(LAST_EVENT, _AFTER), content=_STREAM))
 async def all_events(request: Request) -> Response:
     """Follow all studies (`text/event-stream`)."""
-    return await _stream(request, None)
+    return await _stream(request, None, _given(request))
 
 
 @router.get(
@@ -43,18 +46,23 @@ async def all_events(request: Request) -> Response:
 )
 async def study_events(request: Request) -> Response:
     """Follow one study; the stream ends when the study is deleted."""
+    after = _given(request)
     name = study_name(request)
     await context(request).manager.get_study(name)
-    return await _stream(request, name)
+    return await _stream(request, name, after)
 
 
-async def _stream(request: Request, study: str | None) -> Response:
-    shared = context(request)
-    given = query(request, _AFTER)[_AFTER.name]
+def _given(request: Request) -> int | None:
+    """The event to go on after: the header that a reconnecting browser sends, else the query."""
+    in_query: int | None = query(request, _AFTER)[_AFTER.name]
     header = last_event_id(request)
-    after = header if header is not None else given
+    return in_query if header is None else header
+
+
+async def _stream(request: Request, study: str | None, after: int | None) -> Response:
+    shared = context(request)
     if after is None:
-        after = await _newest(shared)
+        after = await shared.manager.last_event_id()
     return StreamingResponse(
         follow(shared, study, after),
         media_type="text/event-stream",
@@ -62,13 +70,8 @@ async def _stream(request: Request, study: str | None) -> Response:
     )
 
 
-async def _newest(shared: Context) -> int:
-    newest: int = await shared.manager.last_event_id()
-    return newest
-
-
 async def follow(shared: Context, study: str | None, after: int) -> AsyncIterator[str]:
-    """The lines of a stream: events after `after`, and comments that keep it alive.
+    """The text of a stream: events after `after`, and comments that keep it alive.
 
     Args:
         shared: The application's parts; the stream ends when it closes.
@@ -77,29 +80,28 @@ async def follow(shared: Context, study: str | None, after: int) -> AsyncIterato
     """
     yield ": tuner\n\n"
     closing = asyncio.ensure_future(shared.closing.wait())
+    silent_since = time.monotonic()
     try:
         while not shared.closing.is_set():
             # The wait begins before the read, so nothing written in between is missed.
-            waiting = asyncio.ensure_future(shared.manager.wait_events(KEEP_ALIVE_S))
+            waiting = asyncio.ensure_future(shared.manager.wait_events(POLL_S))
             try:
                 await asyncio.sleep(0)
                 batch = await shared.manager.events(study, after, BATCH)
                 if not batch:
                     await asyncio.wait({waiting, closing}, return_when=asyncio.FIRST_COMPLETED)
-            except NotFound:
-                return
             finally:
                 waiting.cancel()
-            if not batch:
-                if study is not None and not await _exists(shared, study):
-                    return
-                yield ": keep-alive\n\n"
-                continue
             for event in batch:
                 after = event["id"]
                 yield render(event)
-            if study is not None and batch[-1]["event"] == "study-deleted":
+            if batch:
+                silent_since = time.monotonic()
+            elif study is not None and not await _exists(shared, study):
                 return
+            elif time.monotonic() - silent_since >= KEEP_ALIVE_S:
+                silent_since = time.monotonic()
+                yield ": keep-alive\n\n"
     finally:
         closing.cancel()
 
