@@ -10,6 +10,7 @@ from __future__ import annotations
 import warnings
 from typing import Any, Final
 
+import numpy as np
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -26,7 +27,7 @@ from tuner.core.space import Params
 from tuner.samplers.base import Request, integer_seed
 from tuner.samplers.encoding import count, decode, encode, fill, index_of, is_even, value_at
 from tuner.samplers.options import TpeOptions
-from tuner.samplers.outcomes import Outcome, outcomes
+from tuner.samplers.outcomes import Outcome, half_ranks, outcomes
 
 MAX_LATTICE: Final = 1000
 # Studies made for one suggestion are no news.
@@ -49,7 +50,13 @@ def propose(request: Request, options: TpeOptions) -> Params:
         if (distribution := _distribution(parameter)) is not None
     }
     learned = outcomes(request, penalise_infeasible=False)
-    study.add_trials([_finished(item, request, coded) for item in learned])
+    values = [list(item.losses) for item in learned]
+    if request.n_objectives > 1:
+        # Volumes of large losses overflow.
+        values = half_ranks(np.asarray(values, dtype=float)).tolist()
+    study.add_trials(
+        [_finished(item, v, request, coded) for item, v in zip(learned, values, strict=True)]
+    )
     for params in request.pending:
         chosen, distributions = _coded(params, request, coded)
         study.add_trial(
@@ -78,17 +85,19 @@ def _sampler(request: Request, options: TpeOptions) -> TPESampler:
         )
 
 
-def _finished(item: Outcome, request: Request, coded: dict[str, BaseDistribution]) -> FrozenTrial:
+def _finished(
+    item: Outcome, values: list[float], request: Request, coded: dict[str, BaseDistribution]
+) -> FrozenTrial:
     params, distributions = _coded(item.trial.params, request, coded)
     if item.trial.state == "pruned" and item.trial.last is not None:
         trial = create_trial(
             state=TrialState.PRUNED,
             params=params,
             distributions=distributions,
-            intermediate_values={item.trial.last[0]: item.losses[0]},
+            intermediate_values={item.trial.last[0]: values[0]},
         )
     else:
-        trial = create_trial(values=list(item.losses), params=params, distributions=distributions)
+        trial = create_trial(values=values, params=params, distributions=distributions)
     trial.set_constraint("feasible", 0.0 if item.trial.feasible else 1.0)
     return trial
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from statistics import NormalDist
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from tuner.samplers.base import Observation, Request
 
 Array = NDArray[np.float64]
-_NORMAL = NormalDist()
+LARGE: Final = 1e300
+HALF: Final = 0.5
+_NORMAL: Final = NormalDist()
 
 
 class Outcome(NamedTuple):
@@ -21,11 +23,6 @@ class Outcome(NamedTuple):
 
     trial: Observation
     losses: tuple[float, ...]
-
-
-def is_finite(losses: Iterable[float] | None) -> bool:
-    """Whether there are losses and all are finite."""
-    return losses is not None and all(math.isfinite(loss) for loss in losses)
 
 
 def outcomes(request: Request, *, penalise_infeasible: bool = True) -> list[Outcome]:
@@ -39,15 +36,18 @@ def outcomes(request: Request, *, penalise_infeasible: bool = True) -> list[Outc
         request: With the history.
         penalise_infeasible: Whether infeasible trials count as bad as diverged ones.
     """
-    complete = [item for item in request.history if item.state == "complete"]
-    finite = [item.losses for item in complete if item.losses and is_finite(item.losses)]
+    finite = [
+        losses
+        for item in request.history
+        if item.state == "complete" and (losses := _finite(item)) is not None
+    ]
     bad = _bad(finite, request.n_objectives)
     middle = float(np.median([losses[0] for losses in finite])) if finite else bad[0]
     result = []
     for item in request.history:
         if item.state == "complete":
-            usable = is_finite(item.losses) and (item.feasible or not penalise_infeasible)
-            result.append(Outcome(item, item.losses if usable and item.losses else bad))
+            usable = item.feasible or not penalise_infeasible
+            result.append(Outcome(item, (_finite(item) if usable else None) or bad))
         elif item.state == "pruned" and item.last is not None and request.n_objectives == 1:
             last = item.last[1] if math.isfinite(item.last[1]) else bad[0]
             result.append(Outcome(item, (min(max(last, middle), bad[0]),)))
@@ -80,21 +80,29 @@ def half_rank(losses: Array) -> Array:
         losses: Shape (n,), finite.
 
     Returns:
-        Shape (n,), in the same order; ties stay ties.
+        Shape (n,), in the same order and without unit: the median at 0, the good half with unit
+        root mean square about it; ties stay ties.
 
     Source: the half-rank output warper of Song et al. 2024 (The Vizier Gaussian process bandit
     algorithm), section on output warping.
     """
-    middle = float(np.median(losses))
-    good = losses <= middle
-    spread = float(np.sqrt(np.mean((losses[good] - middle) ** 2)))
-    if good.all() or not math.isfinite(spread):
-        return losses
-    values, ranks = np.unique(losses[~good], return_inverse=True)
-    scores = [_NORMAL.inv_cdf(0.5 + 0.5 * (k + 1) / (len(values) + 1)) for k in range(len(values))]
-    warped = losses.copy()
-    warped[~good] = middle + (spread or 1.0) * np.asarray(scores)[ranks]
+    size = float(np.abs(losses).max())
+    scaled = losses / size if size else losses
+    middle = float(np.median(scaled))
+    good = scaled <= middle
+    spread = float(np.sqrt(np.mean((scaled[good] - middle) ** 2)))
+    values, ranks = np.unique(scaled, return_inverse=True)
+    first_bad = int(ranks[good].max()) + 1
+    n_bad = len(values) - first_bad
+    warped = (scaled - middle) / (spread or 1.0)
+    scores = [_NORMAL.inv_cdf(HALF + HALF * (k + 1) / (n_bad + 1)) for k in range(n_bad)]
+    warped[~good] = np.asarray(scores)[ranks[~good] - first_bad]
     return warped
+
+
+def half_ranks(losses: Array) -> Array:
+    """`half_rank` of each objective, shape (n, m); what dominates what stays."""
+    return np.column_stack([half_rank(column) for column in losses.T])
 
 
 def _bad(finite: list[tuple[float, ...]], n_objectives: int) -> tuple[float, ...]:
@@ -103,6 +111,12 @@ def _bad(finite: list[tuple[float, ...]], n_objectives: int) -> tuple[float, ...
         return (1.0,) * n_objectives
     columns = np.asarray(finite, dtype=float).T
     return tuple(
-        float(np.clip(max(column) + (np.ptp(column) or abs(max(column)) or 1.0), -1e300, 1e300))
-        for column in columns
+        float(max(column) + (np.ptp(column) or abs(max(column)) or 1.0)) for column in columns
     )
+
+
+def _finite(item: Observation) -> tuple[float, ...] | None:
+    """The losses if all are finite, kept away from the end of the floats."""
+    if not item.losses or not all(math.isfinite(loss) for loss in item.losses):
+        return None
+    return tuple(min(max(loss, -LARGE), LARGE) for loss in item.losses)

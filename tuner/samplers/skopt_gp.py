@@ -1,7 +1,8 @@
 """The Gaussian process of scikit-optimize on the shared axes of `features`.
 
-It knows no pending trials: they are told as lies, with the median loss. It returns numpy scalars
-and may propose what it has seen; values are converted here, repeats are replaced by the caller.
+It knows no pending trials: they are told with the loss that the model expects of them (the kriging
+believer of Ginsbourger et al. 2010). It returns numpy scalars and may propose what it has seen;
+values are converted here, repeats are replaced by the caller.
 """
 
 from __future__ import annotations
@@ -36,13 +37,15 @@ def propose(request: Request, options: GpOptions) -> Params:
         return features.params(np.empty(0), request.fixed)
     learned = relevant(outcomes(request), MAX_TRIALS)
     losses = half_rank(np.asarray([item.losses[0] for item in learned], dtype=float))
-    trials = [item.trial.params for item in learned] + list(request.pending)
-    lies = [float(np.median(losses))] * len(request.pending)
     optimizer = _optimizer(features, request, options)
     with warnings.catch_warnings():
         # Fits that stop at a bound and points seen before are expected and handled.
         warnings.simplefilter("ignore")
-        optimizer.tell(_points(features, trials), [*losses.tolist(), *lies])
+        optimizer.tell(_points(features, [item.trial.params for item in learned]), losses.tolist())
+        if request.pending:
+            waiting = _points(features, list(request.pending))
+            believed = optimizer.models[-1].predict(optimizer.space.transform(waiting))
+            optimizer.tell(waiting, believed.tolist())
         z = [float(x) for x in optimizer.ask()]
     return features.params(features.unmix(z), request.fixed)
 
@@ -66,7 +69,7 @@ def _optimizer(features: Features, request: Request, options: GpOptions) -> Any:
         base_estimator=process,
         n_initial_points=1,
         acq_func="EI",
-        acq_optimizer="lbfgs",
+        acq_optimizer="auto",
         acq_optimizer_kwargs={"n_points": 2000, "n_restarts_optimizer": 2},
         random_state=seed,
     )
