@@ -108,9 +108,8 @@ class _Starter:
         self._ended_at: float | None = None
         try:
             store.base.parent.mkdir(parents=True, exist_ok=True)
-            log = os.open(
-                store.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | _too_long(store.log_file)
-            )
+            flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _too_long(store.log_file)
+            log = os.open(store.log_file, flags, 0o600)
         except OSError as error:
             raise DatabaseUnavailable(
                 f"The folder {store.base.parent} cannot be written: {error.strerror}.",

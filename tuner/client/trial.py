@@ -58,7 +58,7 @@ class Trial:
         self._metrics = None if metrics is None else tuple(metrics)
         self._has_pruner = has_pruner
         self._dir_given = checkpoint_dir is not None
-        self._checkpoints = Checkpoints(checkpoint_dir or _own_folder(client, self.data))
+        self._checkpoints = Checkpoints(checkpoint_dir or checkpoint_folder(client, self.data))
         self._saved: Path | None = None
         self._told = False
         self.seen_reason: str | None = None
@@ -112,6 +112,15 @@ class Trial:
     def stop_reason(self) -> str | None:
         """Why the trial is to stop, as far as is known; asks nobody."""
         return self._reporter.reason
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """The folder of this trial's checkpoints, the same for all its attempts."""
+        return self._checkpoints.folder
+
+    def ask_to_stop(self, reason: str) -> None:
+        """Let `should_stop` give `reason` from now on; for whoever runs the trial."""
+        self._reporter.reason = self._reporter.reason or reason
 
     def report(self, step: int, /, **metrics: float) -> None:
         """Report metrics at a step.
@@ -338,7 +347,7 @@ def _read_step(step: Any) -> int:
     return number
 
 
-def _own_folder(client: Client, data: Mapping[str, Any]) -> Path:
+def checkpoint_folder(client: Client, data: Mapping[str, Any]) -> Path:
     """A folder of this trial alone: a study of the same name elsewhere, or later, has another."""
     mark = f"{client.place}|{data.get('created_at', '')}"
     digest = hashlib.sha256(mark.encode()).hexdigest()[:12]

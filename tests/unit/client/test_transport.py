@@ -136,9 +136,10 @@ def test_a_success_that_is_not_json_says_so(server, transport, make_reply):
 
 def test_an_unreachable_server_is_named_with_what_to_do():
     url = f"http://127.0.0.1:{free_port()}"
-    with Transport_of(url, Retry(0.05, 0.05, 0.001)) as short, pytest.raises(
-        ServerUnreachable
-    ) as caught:
+    with (
+        Transport_of(url, Retry(0.05, 0.05, 0.001)) as short,
+        pytest.raises(ServerUnreachable) as caught,
+    ):
         short.send(operations.get_study("s"))
     assert url in caught.value.message
     assert "tuner server start" in caught.value.hint
