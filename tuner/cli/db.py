@@ -53,7 +53,10 @@ def current(ctx: typer.Context, database_url: DatabaseUrl = None, json: Json = F
 
 @app.command()
 def check(ctx: typer.Context, database_url: DatabaseUrl = None, json: Json = False) -> None:
-    """Check that the database fits this version; exit code 1 if not. Changes nothing."""
+    """Check that the database fits this version.
+
+    Changes nothing; the exit code is not 0 if it does not fit.
+    """
     session = open_session(ctx, json=json)
     url = _url(session, database_url)
     schema = optional.load("tuner.storage.schema", "server")

@@ -37,7 +37,10 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="E.g. adam.")],
     json: Json = False,
 ) -> None:
-    """Show an optimizer: parameters, scales, ranges, defaults and where they come from."""
+    """Show an optimizer and where its numbers come from.
+
+    These are its parameters with scales, ranges, defaults and sources.
+    """
     session = open_session(ctx, json=json)
     if session.has_store:
         with session.client(create=False) as client:

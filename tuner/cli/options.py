@@ -50,7 +50,10 @@ Name = Annotated[str, typer.Argument(metavar="STUDY", help="The study's name.")]
 Number = Annotated[int, typer.Argument(metavar="NUMBER", min=0, help="The trial's number.")]
 Limit = Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Show at most this many.")]
 All = Annotated[bool, typer.Option("--all", help="Follow all pages.")]
-Format = Annotated[str | None, typer.Option("--format", metavar="FORMAT")]
+Format = Annotated[
+    str | None,
+    typer.Option("--format", metavar="FORMAT", help="Else by the end of --output."),
+]
 OutputFile = Annotated[
     Path | None,
     typer.Option("--output", "-o", metavar="FILE", help="Write here instead of stdout."),

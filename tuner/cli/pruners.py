@@ -19,6 +19,9 @@ def _noun() -> None:
 
 @app.command("list")
 def list_(ctx: typer.Context, json: Json = False) -> None:
-    """List the pruners; a study names one, as in --pruner NAME:OPTION=VALUE."""
+    """List the pruners with their options.
+
+    A study names one, as in --pruner NAME:OPTION=VALUE.
+    """
     session = open_session(ctx, json=json)
     show_registry(session, lambda client: client.rest.list_pruners(), "tuner.pruners.registry")

@@ -19,6 +19,9 @@ def _noun() -> None:
 
 @app.command("list")
 def list_(ctx: typer.Context, json: Json = False) -> None:
-    """List the samplers; a study names one, as in --sampler NAME:OPTION=VALUE."""
+    """List the samplers with their options.
+
+    A study names one, as in --sampler NAME:OPTION=VALUE.
+    """
     session = open_session(ctx, json=json)
     show_registry(session, lambda client: client.rest.list_samplers(), "tuner.samplers.registry")

@@ -40,8 +40,9 @@ def start(
     ] = None,
     embedded: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Start a server. An empty database gets its schema, an outdated one is refused.
+    """Start a server.
 
+    An empty database gets its schema, an outdated one is refused.
     The access token is TUNER_TOKEN; on this machine only it may be left out.
     """
     session = open_session(ctx)

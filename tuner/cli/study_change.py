@@ -48,7 +48,7 @@ def edit(
         before = client.rest.get_study(name)
         study = client.rest.change_study(
             name,
-            budget={**before.get("budget", {}), **budget} if budget else None,
+            budget=budget or None,
             tags={**before.get("tags", {}), **tags} if tags else None,
         )
     _changed(session, study, "Changed")
@@ -62,7 +62,10 @@ def pause(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Hand out no more trials; those that run finish, unless --now."""
+    """Hand out no more trials for now.
+
+    Those that run finish, unless --now is given.
+    """
     session = open_session(ctx, json=json)
     with session.client(create=False) as client:
         study = client.rest.change_study(name, state="paused", now=now or None)

@@ -53,7 +53,7 @@ def as_file(study: dict[str, Any]) -> dict[str, Any]:
 
 def to_yaml(data: Any) -> str:
     """Plain data as YAML 1.2."""
-    yaml = YAML(typ="safe", pure=True)
+    yaml = YAML()
     yaml.default_flow_style = False
     yaml.width = 99
     stream = io.StringIO()

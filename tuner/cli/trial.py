@@ -30,7 +30,7 @@ def show(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show a trial: state, values, parameters, or what it reported."""
+    """Show a trial, or what it reported."""
     session = open_session(ctx, json=json)
     with session.client(create=False) as client:
         if not measurements:
@@ -68,7 +68,10 @@ def ask(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Get trials to evaluate, with their leases; tell the outcome with `tuner trial tell`."""
+    """Get trials to evaluate, with their leases.
+
+    Tell the outcome with `tuner trial tell`.
+    """
     session = open_session(ctx, json=json)
     with session.client(create=False) as client:
         answer = client.rest.ask(study, count=count, worker_id=worker, lease_seconds=lease_seconds)
@@ -100,7 +103,10 @@ def tell(  # noqa: PLR0913 - one argument per option
     message: Annotated[str | None, typer.Option(metavar="TEXT", help="Of a fail.")] = None,
     json: Json = False,
 ) -> None:
-    """Say how a trial ended; without values a complete one takes what it reported."""
+    """Say how a trial ended.
+
+    Without values a complete one takes what it reported.
+    """
     session = open_session(ctx, json=json)
     if not lease:
         raise Invalid("tell needs the lease that ask gave: --lease LEASE.", hint=f"{_TELL}.")
@@ -117,7 +123,10 @@ def tell(  # noqa: PLR0913 - one argument per option
 
 @app.command()
 def stop(ctx: typer.Context, study: Name, number: Number, json: Json = False) -> None:
-    """Ask a running trial to stop (it ends as fail, cancelled), or end a waiting one."""
+    """Ask a running trial to stop, or end a waiting one.
+
+    Either ends as fail, with the reason cancelled.
+    """
     session = open_session(ctx, json=json)
     with session.client(create=False) as client:
         trial = client.rest.stop_trial(study, number)

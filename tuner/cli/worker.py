@@ -51,7 +51,10 @@ def start(  # noqa: PLR0913 - one argument per option
         float, typer.Option(min=1, max=86_400, metavar="S", help="How long a lease lasts.")
     ] = 60.0,
 ) -> None:
-    """Run trials on this machine until Ctrl-C; what runs then goes back to the queue."""
+    """Run trials on this machine until Ctrl-C.
+
+    What runs then goes back to the queue.
+    """
     session = open_session(ctx)
     _check_executor(executor)
     agent_module = optional.load("tuner.worker.agent", "worker")
@@ -101,7 +104,10 @@ def drain(
     worker_id: Annotated[str, typer.Argument(metavar="ID", help="As `worker list` shows it.")],
     json: Json = False,
 ) -> None:
-    """Give a worker no more trials; it ends when those that run are done."""
+    """Give a worker no more trials.
+
+    Those that run finish.
+    """
     session = open_session(ctx, json=json)
     with session.client(create=False) as client:
         worker = client.rest.drain_worker(worker_id)

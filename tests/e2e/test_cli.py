@@ -1,0 +1,264 @@
+"""The command line as a user meets it: real processes, a real store, nothing imported."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+STUDY = """
+name: quad
+objective: [loss, minimize]
+space: {x: {type: float, low: -1, high: 1}, kind: {type: categorical, choices: [a, b]}}
+sampler: random
+budget: {trials: 6}
+"""
+
+
+class Ran(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+def clean_environment(home: Path) -> dict[str, str]:
+    env = {key: value for key, value in os.environ.items() if not key.startswith("TUNER_")}
+    root = Path(__file__).parents[2]
+    return {
+        **env,
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": str(home / "config"),
+        "XDG_STATE_HOME": str(home / "state"),
+        "PYTHONPATH": str(root),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "100",
+    }
+
+
+def end_owner(folder: Path) -> None:
+    """End the owner of the folder's store, if there is one, and wait for it."""
+    owner = folder / "tuner.db.owner.json"
+    try:
+        os.kill(json.loads(owner.read_text())["pid"], signal.SIGTERM)
+    except (OSError, ValueError):
+        return
+    deadline = time.monotonic() + 15
+    while owner.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    work = tmp_path_factory.mktemp("work")
+    yield work
+    end_owner(work)
+
+
+@pytest.fixture
+def tuner(folder: Path, tmp_path: Path) -> Callable[..., Ran]:
+    def run(*args: str, stdin: str = "", cwd: Path = folder) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "tuner", *args],
+            cwd=cwd,
+            env=clean_environment(tmp_path),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert "Traceback" not in done.stderr
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def study(tuner) -> Iterator[str]:
+    """A study named quad, without trials."""
+    assert tuner("study", "create", "--file", "-", stdin=STUDY).code == 0
+    yield "quad"
+    assert tuner("study", "delete", "quad", "--yes").code == 0
+
+
+def tell(tuner, value: str) -> int:
+    trial = tuner("trial", "ask", "quad", "--json").json["trials"][0]
+    number = trial["number"]
+    assert tuner("trial", "tell", "quad", str(number), value, "--lease", trial["lease"]).code == 0
+    return number
+
+
+def test_a_study_is_created_listed_shown_and_created_again(tuner, study):
+    page = tuner("study", "list", "--json").json
+    assert [item["name"] for item in page["items"]] == ["quad"]
+    assert page["next_cursor"] is None
+    shown = tuner("study", "show", "quad", "--json").json
+    assert shown["state"] == "active"
+    assert list(shown["expanded_space"]["parameters"]) == ["x", "kind"]
+    assert "-1 to 1" in tuner("study", "show", "quad").out
+    again = tuner("study", "create", "--file", "-", stdin=STUDY)
+    assert again.code == 5
+    same = tuner("study", "create", "--file", "-", "--exist-ok", stdin=STUDY)
+    assert (same.code, same.out) == (0, "quad\n")
+    other = tuner("study", "create", "--file", "-", stdin=STUDY.replace("high: 1", "high: 2"))
+    assert other.code == 5
+    assert "space" in other.err
+
+
+def test_trials_are_asked_told_ranked_and_shown(tuner, study):
+    assert tuner("study", "best", "quad").code == 3
+    for value in ("0.5", "0.25", "nan"):
+        tell(tuner, value)
+    best = tuner("study", "best", "quad", "--json").json
+    assert (best["number"], best["values"]) == (1, {"loss": 0.25})
+    assert "0.25" in tuner("study", "best", "quad").out
+    listed = tuner("study", "trials", "quad", "--sort", "value", "--limit", "1", "--json").json
+    assert [trial["number"] for trial in listed["items"]] == [1]
+    assert listed["next_cursor"] is not None
+    page = tuner("study", "trials", "quad", "--limit", "2")
+    assert len(page.out.splitlines()) == 3
+    assert "more" in page.err
+    assert len(tuner("study", "trials", "quad", "--limit", "1", "--all").out.splitlines()) == 4
+    assert tuner("trial", "show", "quad", "2", "--json").json["diverged"] is True
+
+
+def test_a_trial_is_told_once(tuner, study):
+    trial = tuner("trial", "ask", "quad", "--json").json["trials"][0]
+    args = ["trial", "tell", "quad", "0", "--lease", trial["lease"]]
+    assert [tuner(*args, "0.5").code for _ in range(2)] == [0, 0]
+    assert tuner(*args, "0.6").code == 5
+    assert tuner("trial", "stop", "quad", "0").code == 5
+    assert tuner("trial", "retry", "quad", "0").code == 5
+
+
+def test_a_failed_trial_is_retried(tuner, study):
+    trial = tuner("trial", "ask", "quad", "--json").json["trials"][0]
+    args = ["--lease", trial["lease"], "--state", "fail", "--reason", "error", "--message", "boom"]
+    told = tuner("trial", "tell", "quad", "0", *args, "--json").json
+    assert (told["state"], told["reason"]) == ("fail", "error")
+    assert tuner("trial", "retry", "quad", "0", "--json").json["state"] == "waiting"
+    assert tuner("trial", "stop", "quad", "0", "--json").json["reason"] == "cancelled"
+
+
+def test_enqueued_parameters_come_first_and_bad_ones_are_refused(tuner, study):
+    assert tuner("study", "enqueue", "quad", "x=0.5", "kind=b").out == "0\n"
+    assert tuner("study", "enqueue", "quad", '{"x": -0.5}').out == "1\n"
+    bad = tuner("study", "enqueue", "quad", "kind=c")
+    assert bad.code == 2
+    assert "'c'" in bad.err
+    trial = tuner("trial", "ask", "quad", "--json").json["trials"][0]
+    assert trial["params"] == {"x": 0.5, "kind": "b"}
+
+
+def test_states_and_budget_are_changed(tuner, study):
+    def state(verb: str, *args: str) -> str:
+        return tuner("study", verb, "quad", *args, "--json").json["state"]
+
+    assert state("pause") == "paused"
+    asked = tuner("trial", "ask", "quad")
+    assert asked.code == 1
+    assert "paused" in asked.err
+    assert state("resume") == "active"
+    assert state("pause", "--now") == "paused"
+    assert state("resume") == "active"
+    assert state("stop") == "finished"
+    assert state("resume") == "active"
+    edited = tuner("study", "edit", "quad", "--trials", "9", "--tag", "team=vision", "--json").json
+    assert edited["budget"] == {"trials": 9}
+    assert edited["tags"] == {"team": "vision"}
+
+
+def test_what_is_exported_can_be_imported(tuner, study, folder):
+    for value in ("0.5", "inf"):
+        tell(tuner, value)
+    lines = tuner("study", "export", "quad")
+    (folder / "trials.jsonl").write_text(lines.out)
+    copy = STUDY.replace("quad", "copy")
+    assert tuner("study", "create", "--file", "-", stdin=copy).code == 0
+    assert tuner("study", "import", "copy", "trials.jsonl").out == "2\n"
+    assert tuner("study", "import", "copy", "-", stdin=lines.out).out == "2\n"
+    kept = ("params", "values", "state", "diverged")
+
+    def rows(name: str) -> list[list[object]]:
+        page = tuner("study", "trials", name, "--json").json
+        return [[trial[key] for key in kept] for trial in page["items"]]
+
+    assert rows("copy") == rows("quad") * 2
+    broken = tuner("study", "import", "copy", "-", stdin=f"{lines.out}{{\n")
+    assert broken.code == 2
+    assert "line 3" in broken.err
+    assert len(rows("copy")) == 4
+    assert tuner("study", "delete", "copy", "--yes").code == 0
+
+
+def test_reports_and_exports_are_written_to_files(tuner, study, folder):
+    tell(tuner, "0.5")
+    for name, start in (("r.html", b"<!doctype html"), ("r.md", b"# "), ("r.json", b"{")):
+        assert tuner("study", "report", "quad", "--output", name).code == 0
+        assert (folder / name).read_bytes().lower().startswith(start)
+    for name, start in (("t.csv", b"number,"), ("t.parquet", b"PAR1"), ("t.jsonl", b"{")):
+        assert tuner("study", "export", "quad", "-o", name).code == 0
+        assert (folder / name).read_bytes().startswith(start)
+    missing = tuner("study", "export", "quad", "-o", "none/t.csv")
+    assert missing.code == 2
+    assert "none/t.csv" in missing.err
+
+
+def test_a_dry_run_prints_a_study_file_and_stores_nothing(tuner, folder, tmp_path):
+    args = ["study", "create", "dry", "--optimizers", "adam,sgd", "--trials", "3", "--dry-run"]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    ran = tuner(*args, cwd=empty)
+    assert ran.code == 0
+    assert list(empty.iterdir()) == []
+    (tmp_path / "dry.yaml").write_text(ran.out)
+    expanded = tuner(*args, "--json").json["expanded_space"]
+    again = tuner("study", "create", "--file", str(tmp_path / "dry.yaml"), "--json").json
+    assert again["expanded_space"] == expanded
+    assert tuner("study", "delete", "dry", "--yes").code == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["study", "create", "n", "--optimizers", "adm"], 2, "Did you mean 'adam'?"),
+        (["study", "create", "n", "--param", "x=float:1:0"], 2, "space.parameters.x.low"),
+        (["study", "create", "n", "--optimizers", "adam", "--sampler", "gpp"], 2, "'gp'"),
+        (["study", "create", "n", "--optimizers", "adam", "--task", "digit/mlp"], 2, "'digits'"),
+        (["study", "create", "a b", "--optimizers", "adam"], 2, "name"),
+        (["study", "show", "n"], 3, "'n'"),
+        (["study", "trials", "quad", "--sort", "vlaue"], 2, "sort"),
+        (["trial", "show", "quad", "99"], 3, "99"),
+        (["worker", "drain", "nobody"], 3, "nobody"),
+        (["optimizers", "show", "adm"], 3, "'adam'"),
+        (["db", "upgrade"], 5, "owned"),
+        (["server", "start"], 5, "owned"),
+        (["study", "delete", "quad"], 2, "--yes"),
+    ],
+)
+def test_bad_input_is_answered_in_two_lines_and_changes_nothing(tuner, study, args, code, words):
+    before = tuner("study", "list", "--json").out
+    ran = tuner(*args)
+    assert (ran.code, ran.out) == (code, "")
+    assert words in ran.err
+    assert 1 <= len(ran.err.splitlines()) <= 2
+    assert tuner("study", "list", "--json").out == before
+
+
+def test_registries_are_those_of_the_store(tuner, study):
+    for noun in ("optimizers", "samplers", "pruners"):
+        page = tuner(noun, "list", "--json").json
+        text = tuner(noun, "list").out
+        assert page["items"]
+        assert all(entry["name"] in text for entry in page["items"])
+    assert tuner("study", "schema").json["title"]
+    assert tuner("db", "check", "--json").json["status"] == "current"
