@@ -1,9 +1,9 @@
-"""The command line as a user meets it: real processes, a real store, nothing imported."""
+"""Command lines over a real store, which a process of its own serves."""
 
+import io
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
+from tuner.cli.main import main
 
 STUDY = """
 name: quad
@@ -31,20 +33,6 @@ class Ran(NamedTuple):
         return json.loads(self.out)
 
 
-def clean_environment(home: Path) -> dict[str, str]:
-    env = {key: value for key, value in os.environ.items() if not key.startswith("TUNER_")}
-    root = Path(__file__).parents[2]
-    return {
-        **env,
-        "HOME": str(home),
-        "XDG_CONFIG_HOME": str(home / "config"),
-        "XDG_STATE_HOME": str(home / "state"),
-        "PYTHONPATH": str(root),
-        "OMP_NUM_THREADS": "1",
-        "COLUMNS": "100",
-    }
-
-
 def end_owner(folder: Path) -> None:
     """End the owner of the folder's store, if there is one, and wait for it."""
     owner = folder / "tuner.db.owner.json"
@@ -59,25 +47,27 @@ def end_owner(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder whose store is served by a process of its own."""
     work = tmp_path_factory.mktemp("work")
     yield work
     end_owner(work)
 
 
 @pytest.fixture
-def tuner(folder: Path, tmp_path: Path) -> Callable[..., Ran]:
+def tuner(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Ran]:
+    """Runs command lines in the folder: here, because a process each would take minutes."""
+    for name in ("TUNER_URL", "TUNER_TOKEN", "TUNER_DATABASE_URL", "TUNER_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+
     def run(*args: str, stdin: str = "", cwd: Path = folder) -> Ran:
-        done = subprocess.run(
-            [sys.executable, "-m", "tuner", *args],
-            cwd=cwd,
-            env=clean_environment(tmp_path),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert "Traceback" not in done.stderr
-        return Ran(done.returncode, done.stdout, done.stderr)
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        code = main(args)
+        captured = capsys.readouterr()
+        return Ran(code, captured.out, captured.err)
 
     return run
 
