@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +18,7 @@ import typer
 from tuner.cli.options import Globals
 from tuner.cli.output import Output
 from tuner.client.client import Client
-from tuner.settings import DEFAULT_DATABASE, Settings, embedded_store, load
+from tuner.settings import DEFAULT_DATABASE, EmbeddedStore, Settings, embedded_store, load
 
 
 @dataclass(frozen=True)
@@ -67,11 +70,21 @@ class Session:
             with self.client(create=False) as client:
                 yield client
             return
-        # the owner of the borrowed store ends by itself when it is idle
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            url = f"sqlite:///{Path(folder) / 'tuner.db'}"
-            with Client(database_url=url) as client:
-                yield client
+            store = embedded_store(str(Path(folder) / "tuner.db"))
+            try:
+                with Client(database_url=store.database_url) as client:
+                    yield client
+            finally:
+                _end_owner(store)
+
+
+def _end_owner(store: EmbeddedStore) -> None:
+    """End the owner of a borrowed store, which nobody else can be using."""
+    try:
+        os.kill(int(json.loads(store.owner_file.read_bytes())["pid"]), signal.SIGTERM)
+    except (OSError, ValueError, KeyError):
+        return
 
 
 def open_session(ctx: typer.Context, *, json: bool = False) -> Session:
