@@ -19,40 +19,49 @@ _METRICS: Final = {
 _WITH_METRICS: Final = frozenset({"Measurement", "Tell", "NewTrial"})
 
 
-def model_schema(model: type[BaseModel], prefix: str) -> dict[str, dict[str, Any]]:
+def model_schema(
+    model: type[BaseModel], prefix: str, *, with_null: bool = False
+) -> dict[str, dict[str, Any]]:
     """The model's schema and those it refers to, by name.
 
     Args:
         model: A model of the core or a registry.
         prefix: What references start with.
+        with_null: Whether to say that null is taken where a key may be absent (in files it only
+            blurs what a key is for).
     """
     schema = model.model_json_schema(by_alias=True, ref_template=prefix + "{model}")
     parts = {**schema.pop("$defs", {}), model.__name__: schema}
-    return {name: _exact(name, _clean(part)) for name, part in parts.items()}
+    exact = {name: _exact(name, _clean(part)) for name, part in parts.items()}
+    if not with_null:
+        for part in exact.values():
+            for schema in part.get("properties", {}).values():
+                _without_null(schema)
+    return exact
 
 
 def _exact(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     if name in _WITH_METRICS:
         was = schema["properties"]["values"]
         bounds = {key: was[key] for key in ("minProperties", "maxProperties") if key in was}
-        schema["properties"]["values"] = {**_METRICS, **bounds}
+        metrics = {**_METRICS, **bounds}
+        if {"type": "null"} in was.get("anyOf", ()):
+            metrics = {"anyOf": [metrics, {"type": "null"}]}
+        schema["properties"]["values"] = metrics
     return schema
 
 
 def _clean(schema: Any, *, names: bool = False) -> Any:
-    """Without titles, and without null beside a type: an absent key says the same."""
+    """Without the titles that pydantic makes of the names."""
     if isinstance(schema, list):
         return [_clean(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    cleaned = {
-        key: _clean(value, names=key in ("properties", "$defs"))
+    return {
+        key: _clean(value, names=not names and key in ("properties", "$defs"))
         for key, value in schema.items()
         if names or key != "title"
     }
-    if not names:
-        _without_null(cleaned)
-    return cleaned
 
 
 def _without_null(schema: dict[str, Any]) -> None:

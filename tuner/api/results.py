@@ -67,7 +67,7 @@ async def report(request: Request) -> Response:
         "/studies/{name}/export",
         parameters=(_EXPORT,),
         content={
-            "application/x-ndjson": _TEXT,
+            "application/jsonl": _TEXT,
             "text/csv": _TEXT,
             "application/vnd.apache.parquet": _BYTES,
         },

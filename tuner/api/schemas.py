@@ -106,7 +106,7 @@ def components() -> dict[str, Any]:
     """All component schemas by name."""
     named: dict[str, Any] = {}
     for model in BODIES:
-        named.update(model_schema(model, PREFIX))
+        named.update(model_schema(model, PREFIX, with_null=True))
     named.update(definitions(PREFIX))
     named.update(_answers())
     named.update(_lists())

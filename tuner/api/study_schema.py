@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from tuner.api.model_schema import model_schema
+from tuner.core.lifecycle import RETRYABLE
 from tuner.core.names import PARAMETER_NAME, STUDY_NAME
 from tuner.core.parameter import CLASSES
 from tuner.core.space import RESERVED
@@ -60,6 +61,7 @@ def definitions(prefix: str) -> dict[str, dict[str, Any]]:
         _parameter(parts[cls.__name__])
     trial = parts["TrialSpec"]
     trial["properties"]["task"] = _ref(prefix, "Task")
+    trial["properties"]["retry_on"]["items"] = {"enum": sorted(RETRYABLE)}
     trial["oneOf"] = [{"required": [kind]} for kind in ("task", "python", "command")]
     parts["Task"] = _task()
     parts["Override"] = _override(parts)

@@ -106,6 +106,7 @@ def test_the_core_and_the_schema_both_take_short_forms(change: dict[str, Any]) -
         {"trial": {"task": {"dataset": "digits"}, "python": "a:b"}},
         {"trial": {"task": {"dataset": "digits", "epohcs": 3}}},
         {"trial": {"task": {"model": "mlp"}}},
+        {"trial": {"python": "a:b", "retry_on": ["cancelled"]}},
         {"colour": "red"},
     ],
 )
