@@ -27,7 +27,6 @@ def upgrade() -> None:
         sa.Column("number", sa.BigInteger(), nullable=True),
         sa.Column("data", sa.Text(), nullable=False),
         sa.Column("at", sa.Float(precision=53), nullable=False),
-        sa.Column("xid", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
         sqlite_autoincrement=True,
     )
@@ -57,7 +56,11 @@ def upgrade() -> None:
             autoincrement=True,
             nullable=False,
         ),
-        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column(
+            "name",
+            sa.String(length=128).with_variant(sa.String(length=128, collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("spec", sa.Text(), nullable=False),
         sa.Column("expanded", sa.Text(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),

@@ -165,7 +165,7 @@ def _import(
     trial_id = trials.add(tx, [row])[number]
     _store(tx, trial_id, item.measurements, path)
     ledger.move(None, state)
-    note_best(ledger, trial_id, number, outcome["loss"])
+    note_best(ledger, trial_id, outcome["loss"])
     events.add(tx, study, "trial.imported", number, state=str(state))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row
 
@@ -19,11 +19,15 @@ from tuner.core.wire import dumps
 from tuner.samplers import registry as samplers
 from tuner.samplers.base import Request
 from tuner.service.ending import Ending, end
+from tuner.service.pool import DEADLINE_S
 from tuner.service.specification import sampler_of, space_of, spec_of
 from tuner.service.state import Ledger, closing_reason, is_spent, settle
 from tuner.service.views import leased_view
 from tuner.storage import events, studies, trials
 from tuner.storage.engine import Tx
+
+# Longer than any model takes (the pool ends what takes longer).
+FIT_S: Final = 2 * DEADLINE_S
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ def _lease_again(tx: Tx, ledger: Ledger, row: Row[Any], wanted: Wanted) -> str:
         last_step=None,
         last_loss=None,
         best_loss=None,
-        **_lease_columns(tx, wanted, lease),
+        **_lease_columns(tx, wanted, lease, is_filled=row.params is not None),
     )
     trials.start_attempts(tx, [_attempt(tx, row.id, number, lease, wanted)])
     ledger.move(TrialState.WAITING, state)
@@ -146,7 +150,7 @@ def _make_new(tx: Tx, ledger: Ledger, wanted: Wanted, missing: int, result: Rese
                 "attempt": 1,
                 "created_at": tx.now,
                 "started_at": tx.now,
-                **_lease_columns(tx, wanted, new_lease()),
+                **_lease_columns(tx, wanted, new_lease(), is_filled=ready is not None),
             }
         )
     if not rows:
@@ -201,11 +205,13 @@ def _suggestions(ledger: Ledger, ready: Ready | None, index: int, count: int) ->
     return [Ready(index + i, results, s.params, s.note) for i, s in enumerate(made)]
 
 
-def _lease_columns(tx: Tx, wanted: Wanted, lease: str) -> dict[str, Any]:
+def _lease_columns(tx: Tx, wanted: Wanted, lease: str, *, is_filled: bool) -> dict[str, Any]:
+    # the time in which a model computes the parameters is not the holder's
+    patience = 0.0 if is_filled else FIT_S
     return {
         "lease": lease,
         "lease_seconds": wanted.lease_seconds,
-        "lease_expires_at": tx.now + wanted.lease_seconds,
+        "lease_expires_at": tx.now + wanted.lease_seconds + patience,
         "worker_id": wanted.worker_id,
     }
 
@@ -244,43 +250,42 @@ def fill(tx: Tx, study_id: int, fillings: list[Filling], seconds: float) -> None
     if study is None:
         return
     for item in fillings:
-        trials.change_if_held(
-            tx,
-            item.trial_id,
-            item.lease,
-            params=dumps(item.params),
-            note=None if item.note is None else dumps(item.note),
-            unseen=study.results - item.seen,
-            lease_expires_at=tx.now + _lease_seconds(tx, item.trial_id),
-        )
+        made = {
+            "params": dumps(item.params),
+            "note": None if item.note is None else dumps(item.note),
+            "unseen": study.results - item.seen,
+        }
+        trials.fill(tx, item.trial_id, item.lease, made)
     if seconds:
         studies.change(tx, study_id, search_seconds=study.search_seconds + seconds)
 
 
-def _lease_seconds(tx: Tx, trial_id: int) -> float:
-    row = trials.get(tx, trial_id)
-    return 0.0 if row is None else float(row.lease_seconds)
-
-
 def leased(tx: Tx, reserved: Reserved) -> list[dict[str, Any]]:
     """The reserved trials as their holder gets them; those that were lost meanwhile left out."""
-    views = []
-    for trial_id, lease in reserved.leases.items():
-        row = trials.get(tx, trial_id)
-        if row is not None and row.lease == lease and row.params is not None:
-            views.append(leased_view(row, reserved.study, reserved.spec))
-    return views
+    return [
+        leased_view(row, reserved.study, reserved.spec)
+        for row in still_held(tx, reserved)
+        if row.params is not None
+    ]
+
+
+def still_held(tx: Tx, reserved: Reserved) -> list[Row[Any]]:
+    """The reserved trials whose lease is still the current one."""
+    rows = trials.get_all(tx, reserved.leases)
+    return [
+        rows[trial_id]
+        for trial_id, lease in reserved.leases.items()
+        if trial_id in rows and rows[trial_id].lease == lease
+    ]
 
 
 def give_back(tx: Tx, reserved: Reserved) -> None:
-    """Put reserved trials that got no parameters back into the queue; no attempt is counted."""
+    """Put reserved trials back into the queue; no attempt is counted."""
     study = studies.get(tx, reserved.study_id, lock=True)
     if study is None:
         return
     ledger = Ledger(study)
-    for trial_id in reserved.unfilled:
-        row = trials.get(tx, trial_id)
-        if row is not None and row.lease == reserved.leases[trial_id] and row.params is None:
-            message = "The sampler gave no parameters."
-            end(tx, ledger, row, Ending(TrialState.FAIL, None, Reason.PREEMPTED, message))
+    for row in still_held(tx, reserved):
+        message = "The sampler gave no parameters."
+        end(tx, ledger, row, Ending(TrialState.FAIL, None, Reason.PREEMPTED, message))
     settle(tx, ledger)

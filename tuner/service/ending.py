@@ -61,7 +61,7 @@ def end(tx: Tx, ledger: Ledger, trial: Row[Any], ending: Ending) -> TrialState:
     )
     _close_attempt(tx, trial, str(state), ending)
     ledger.move(TrialState.RUNNING, state)
-    note_best(ledger, trial.id, trial.number, outcome["loss"])
+    note_best(ledger, trial.id, outcome["loss"])
     events.add(tx, ledger.study, f"trial.{state}", trial.number, diverged=outcome["diverged"])
     return state
 
@@ -144,11 +144,11 @@ def judge(spec: StudySpec, state: TrialState, values: dict[str, float]) -> dict[
     return {"diverged": diverged, "feasible": feasible, "loss": ranked}
 
 
-def note_best(ledger: Ledger, trial_id: int, number: int, ranked: float | None) -> None:
-    """Let the study know a better trial; among equals the first to end stays."""
-    del number
+def note_best(ledger: Ledger, trial_id: int, ranked: float | None) -> None:
+    """Let the study know a better trial; among equals the lowest number (and id) is the best."""
     best = ledger.values.get("best_loss", ledger.study.best_loss)
-    if ranked is not None and (best is None or ranked < best):
+    best_id = ledger.values.get("best_id", ledger.study.best_id)
+    if ranked is not None and (best is None or (ranked, trial_id) < (best, best_id)):
         ledger.values["best_loss"] = ranked
         ledger.values["best_id"] = trial_id
 

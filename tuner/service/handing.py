@@ -19,9 +19,11 @@ from tuner.core.lifecycle import StudyState
 from tuner.core.messages import Ask, WorkerLease
 from tuner.core.wire import dumps, loads
 from tuner.errors import TunerError
+from tuner.samplers import registry as samplers
 from tuner.service import workers
-from tuner.service.asking import Reserved, Wanted, give_back, leased, reserve
+from tuner.service.asking import Reserved, Wanted, give_back, leased, reserve, still_held
 from tuner.service.idempotency import Answer, Key, recall
+from tuner.service.specification import spec_of
 from tuner.service.state import study_of
 from tuner.service.suggest import Suggester
 from tuner.storage import idempotency
@@ -101,21 +103,24 @@ class Handing:
             if one.used_ready:
                 self._suggester.used(one.study_id)
         if answer is None:
-            for one in reserved:
-                await self._fill(one)
+            try:
+                for one in reserved:
+                    await self._fill(one)
+            except Exception:
+                await self._write(lambda tx: _abandon(tx, key, reserved))
+                raise
             answer = await self._write(lambda tx: _finish(tx, key, last(tx, reserved)))
         for one in reserved:
-            if one.leases:
+            if one.leases and samplers.needs_history(spec_of(one.spec).sampler.name):
                 self._suggester.ahead(one.study_id)
         return answer
 
     async def _fill(self, reserved: Reserved) -> None:
         try:
             await self._suggester.fill(reserved)
+        except TunerError:
+            raise
         except Exception as error:
-            await self._write(lambda tx: give_back(tx, reserved))
-            if isinstance(error, TunerError):
-                raise
             logger.exception("the sampler of study %s failed", reserved.study)
             raise TunerError(
                 f"The sampler of study {reserved.study!r} failed: {type(error).__name__}: {error}",
@@ -135,8 +140,14 @@ def _begin(
     """Reserve; the answer is there at once if no model is needed or the call is a repeat."""
     if key is not None:
         earlier = recall(tx, key)
+        if earlier is not None and earlier.status is not None:
+            return Answer(earlier.status, loads(earlier.body)), []
         if earlier is not None:
-            return _resume(earlier)
+            begun = _reservation(earlier)
+            if any(still_held(tx, one) for one in begun):
+                return None, begun
+            # all of it went to others meanwhile: nothing was answered yet, so begin again
+            idempotency.remove(tx, key.key)
     reserved = first(tx)
     if any(one.unfilled for one in reserved):
         if key is not None:
@@ -156,14 +167,19 @@ def _finish(tx: Tx, key: Key | None, body: dict[str, Any]) -> Answer:
     return Answer(200, body)
 
 
-def _resume(earlier: Row[Any]) -> tuple[Answer | None, list[Reserved]]:
-    """The stored answer, or the reservation of a call that never came to its end."""
-    kept = loads(earlier.body)
-    if earlier.status is not None:
-        return Answer(earlier.status, kept), []
+def _abandon(tx: Tx, key: Key | None, reserved: list[Reserved]) -> None:
+    """The call fails: nothing stays leased to it, and a repeat begins anew."""
+    for one in sorted(reserved, key=lambda item: item.study_id):
+        give_back(tx, one)
+    if key is not None:
+        idempotency.remove(tx, key.key)
+
+
+def _reservation(earlier: Row[Any]) -> list[Reserved]:
+    """What a call that never came to its end had reserved."""
     reserved = []
-    for item in kept:
+    for item in loads(earlier.body):
         leases = {int(trial_id): lease for trial_id, lease in item["leases"].items()}
         state = StudyState(item["state"])
         reserved.append(Reserved(**{**item, "leases": leases, "state": state}))
-    return None, reserved
+    return reserved

@@ -213,7 +213,9 @@ class Manager:
         answer = await self._write(
             lambda tx: once(tx, used, lambda tx: reporting.tell(tx, name, number, body))
         )
-        await self._make_ahead(name)
+        made_by = answer.body["sampler"]
+        if made_by is None or samplers.needs_history(made_by["name"]):
+            await self._make_ahead(name)
         return answer
 
     async def release(self, name: str, number: int, body: Release) -> dict[str, Any]:

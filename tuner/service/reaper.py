@@ -66,8 +66,7 @@ def after_gap(tx: Tx) -> int:
 
     The time away does not count as time in which a trial ran.
     """
-    for study in studies.running(tx):
-        studies.change(tx, study.id, busy_since=tx.now)
+    studies.forget_busy_time(tx, tx.now)
     return trials.extend_all(tx, tx.now)
 
 

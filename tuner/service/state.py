@@ -84,11 +84,15 @@ class Ledger:
 
 def is_spent(ledger: Ledger) -> bool:
     """Whether no new number may be given out."""
-    study = ledger.study
-    limit = ledger.values.get("budget_trials", study.budget_trials)
+    limit = ledger.values.get("budget_trials", ledger.study.budget_trials)
     if limit is not None and ledger.current("numbers_made") >= limit:
         return True
-    return study.size is not None and ledger.current("next_index") >= study.size
+    return _is_exhausted(ledger)
+
+
+def _is_exhausted(ledger: Ledger) -> bool:
+    size = ledger.values.get("size", ledger.study.size)
+    return size is not None and ledger.current("next_index") >= size
 
 
 def closing_reason(ledger: Ledger, now: float) -> str | None:
@@ -120,15 +124,16 @@ def settle(tx: Tx, ledger: Ledger) -> StudyState:
     n_waiting = ledger.values.get("n_waiting", study.n_waiting)
     _track_busy(ledger, n_running, tx.now)
     closed = closing_reason(ledger, tx.now)
-    spent = is_spent_values(ledger)
+    spent = is_spent(ledger)
     state, reason = StudyState.ACTIVE, None
     if n_running == 0 and (closed or (spent and n_waiting == 0)):
-        state, reason = StudyState.FINISHED, closed or _spent_reason(ledger)
+        used = "grid exhausted" if _is_exhausted(ledger) else "budget of trials used"
+        state, reason = StudyState.FINISHED, closed or used
     elif values.get("paused", study.paused):
         state = StudyState.PAUSED
     elif closed:
         reason = f"{closed}; waiting for {n_running} running trials"
-    if closed and n_running and (reason != study.state_reason or closed == "stopped"):
+    if closed and n_running:
         stop = StopReason.CANCELLED if closed == "stopped" else StopReason.BUDGET
         trials.ask_to_stop(tx, study.id, stop)
     values |= {"state": str(state), "state_reason": reason, "updated_at": tx.now}
@@ -136,22 +141,6 @@ def settle(tx: Tx, ledger: Ledger) -> StudyState:
     if state != study.state:
         events.add(tx, study, f"study.{state}", reason=reason)
     return state
-
-
-def is_spent_values(ledger: Ledger) -> bool:
-    """`is_spent` after the counters were folded into the values."""
-    study, values = ledger.study, ledger.values
-    limit = values.get("budget_trials", study.budget_trials)
-    if limit is not None and values.get("numbers_made", study.numbers_made) >= limit:
-        return True
-    return study.size is not None and values.get("next_index", study.next_index) >= study.size
-
-
-def _spent_reason(ledger: Ledger) -> str:
-    study, values = ledger.study, ledger.values
-    if study.size is not None and values.get("next_index", study.next_index) >= study.size:
-        return "grid exhausted"
-    return "budget of trials used"
 
 
 def _track_busy(ledger: Ledger, n_running: int, now: float) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import Row
-from sqlalchemy.exc import IntegrityError
 
 from tuner.core.lifecycle import StopReason, StudyState
 from tuner.core.messages import StudyChange
@@ -14,7 +13,7 @@ from tuner.core.names import nearest
 from tuner.core.ranking import loss
 from tuner.core.study import Budget, StudySpec
 from tuner.core.wire import check_plain, dumps
-from tuner.errors import BudgetSpent, Conflict, Invalid, StudyExists
+from tuner.errors import BudgetSpent, Invalid, StudyExists
 from tuner.service.cursors import decode, encode, page_of
 from tuner.service.idempotency import Answer
 from tuner.service.specification import Definition, spec_of
@@ -34,17 +33,8 @@ def create(tx: Tx, definition: Definition) -> Answer:
     spec = definition.spec
     existing = studies.find(tx, spec.name)
     if existing is None:
-        try:
-            study_id = _insert(tx, definition)
-        except IntegrityError as error:
-            # another server has just created it; the call can be repeated
-            raise Conflict(
-                f"Study {spec.name!r} was created by another call at this moment.",
-                hint="Repeat the call.",
-            ) from error
-        row = studies.get(tx, study_id)
-        if row is None:
-            raise Conflict(f"Study {spec.name!r} vanished while it was created.")
+        _insert(tx, definition)
+        row = study_of(tx, spec.name)
         events.add(tx, row, "study.created")
         return Answer(201, study_view(row, None, tx.now))
     stored = spec_of(existing.spec)
@@ -127,10 +117,10 @@ def delete(tx: Tx, name: str) -> None:
     events.add(tx, study, "study.deleted")
 
 
-def _insert(tx: Tx, definition: Definition) -> int:
+def _insert(tx: Tx, definition: Definition) -> None:
     spec = definition.spec
     target = spec.budget.target
-    return studies.add(
+    studies.add(
         tx,
         name=spec.name,
         spec=dumps(spec.to_json()),

@@ -24,7 +24,7 @@ from tuner.core.study import StudySpec
 from tuner.core.wire import decode_metric, loads
 from tuner.errors import TunerError
 from tuner.samplers import registry as samplers
-from tuner.service.asking import Filling, Ready, Reserved, fill
+from tuner.service.asking import Filling, Ready, Reserved, fill, still_held
 from tuner.service.pool import Pool
 from tuner.service.specification import sampler_spec, spec_of
 from tuner.service.views import metric_values
@@ -106,11 +106,8 @@ class Suggester:
             snapshot = await self._snapshot(view, reserved.study_id)
             if snapshot is None:
                 return
-            waiting = await _read(
-                self._database,
-                lambda tx: [trials.get(tx, trial_id) for trial_id in reserved.unfilled],
-            )
-            rows = [row for row in waiting if row is not None and row.params is None]
+            held = await _read(self._database, lambda tx: still_held(tx, reserved))
+            rows = [row for row in held if row.params is None]
             fillings, seconds = await self._fit_all(view, snapshot, rows)
             view.ready = None
             await asyncio.wrap_future(
@@ -146,6 +143,9 @@ class Suggester:
                 )
         except TunerError as error:
             logger.warning("no suggestion was made ahead: %s", error)
+        except Exception:
+            # the next ask meets it too, and answers it
+            logger.exception("no suggestion was made ahead")
 
     async def _snapshot(self, view: _View, study_id: int) -> _Snapshot | None:
         """Bring the view up to date; None if the study is gone."""

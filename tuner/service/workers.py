@@ -81,7 +81,7 @@ def heartbeat(tx: Tx, worker_id: str, body: WorkerHeartbeat) -> dict[str, Any]:
             register again and go on.
     """
     held = trials.held(tx, body.leases)
-    trials.renew(tx, (row.id for row in held.values()))
+    trials.renew(tx, body.leases)
     lost = [lease for lease in body.leases if lease not in held]
     former = trials.formerly_held(tx, lost)
     stop: list[dict[str, Any]] = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection, CursorResult, Executable, Row
@@ -27,17 +27,19 @@ class Tx:
         connection: The connection, in a transaction.
         dialect: For the few statements that differ.
         now: When the transaction began, seconds since 1970 by the database's clock.
+        outbox: Events to be written as the transaction's last statement.
     """
 
     connection: Connection
     dialect: Dialect
     now: float
+    outbox: list[dict[str, Any]] = field(default_factory=list)
 
     def execute(
         self, statement: Executable, parameters: Parameters | None = None
     ) -> CursorResult[Any]:
         """Run one statement."""
-        return self.connection.execute(statement, parameters)  # type: ignore[return-value]
+        return self.connection.execute(statement, parameters)
 
     def one(self, statement: Executable, parameters: Parameters | None = None) -> Row[Any] | None:
         """The only row, or None."""

@@ -38,6 +38,11 @@ def finish(tx: Tx, key: str, status: int, body: str) -> None:
     )
 
 
+def remove(tx: Tx, key: str) -> None:
+    """Delete the record of a call that came to nothing."""
+    tx.execute(delete(idempotency).where(idempotency.c.key == key))
+
+
 def forget(tx: Tx, before: float) -> int:
     """Delete records older than `before`."""
     return tx.changed(delete(idempotency).where(idempotency.c.created_at < before))

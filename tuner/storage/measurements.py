@@ -15,8 +15,6 @@ _ADD = {
     "sqlite": sqlite.insert(measurements).on_conflict_do_nothing(),
     "postgresql": postgresql.insert(measurements).on_conflict_do_nothing(),
 }
-# SQLite takes at most 32 766 variables in one statement
-_CHUNK = 4000
 
 
 def add(
@@ -27,18 +25,14 @@ def add(
     Returns:
         The first row that is there with another value, or None if all is well.
     """
-    for start in range(0, len(rows), _CHUNK):
-        chunk = [
+    made = tx.changed(
+        _ADD[tx.dialect],
+        [
             {"trial_id": trial_id, "attempt": attempt, "step": step, "metric": metric, "value": v}
-            for step, metric, v in rows[start : start + _CHUNK]
-        ]
-        before = _ADD[tx.dialect].values(chunk)
-        if tx.changed(before) == len(chunk):
-            continue
-        clash = _clash(tx, trial_id, attempt, rows[start : start + _CHUNK])
-        if clash is not None:
-            return clash
-    return None
+            for step, metric, v in rows
+        ],
+    )
+    return None if made == len(rows) else _clash(tx, trial_id, attempt, rows)
 
 
 def _clash(

@@ -15,11 +15,13 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from tuner.errors import DatabaseUnavailable, NotAvailable
 from tuner.storage.clock import Clock, DatabaseClock
 from tuner.storage.engine import Database, Dialect, Tx
+from tuner.storage.events import flush
 
 T = TypeVar("T")
 _THREADS: Final = 12
 _TRIES: Final = 6
-_CONFLICTS: Final = frozenset({"40001", "40P01"})
+# The last is a row that another transaction has just inserted: the second time it is found.
+_CONFLICTS: Final = frozenset({"40001", "40P01", "23505"})
 _GONE: Final = frozenset({"57P01", "57P02", "57P03", "08000", "08003", "08006", "53300"})
 
 
@@ -90,8 +92,10 @@ class PostgresDatabase(Database):
             if options:
                 connection.execution_options(**options)
             with connection.begin():
-                now = self._clock.now(connection)
-                return work(Tx(connection, "postgresql", now))
+                tx = Tx(connection, "postgresql", self._clock.now(connection))
+                result = work(tx)
+                flush(tx)
+                return result
 
     def _translate(self, error: DBAPIError) -> Exception:
         state = getattr(error.orig, "sqlstate", None)

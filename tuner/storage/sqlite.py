@@ -23,6 +23,7 @@ from sqlalchemy.pool import NullPool
 from tuner.errors import DatabaseUnavailable
 from tuner.storage.clock import Clock, ProcessClock
 from tuner.storage.engine import Database, Dialect, Tx
+from tuner.storage.events import flush
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -138,7 +139,9 @@ class SqliteDatabase(Database):
             for work, future in live:
                 connection.exec_driver_sql("SAVEPOINT call")
                 try:
-                    result = work(Tx(connection, "sqlite", now))
+                    tx = Tx(connection, "sqlite", now)
+                    result = work(tx)
+                    flush(tx)
                 except OperationalError:
                     raise
                 except BaseException as error:  # noqa: BLE001 - it belongs to the caller

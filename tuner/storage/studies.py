@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, Update, bindparam, delete, func, insert, select, update
 
 from tuner.storage.engine import Tx
 from tuner.storage.tables import studies
@@ -34,11 +35,15 @@ def add(tx: Tx, **values: Any) -> int:
 
 def change(tx: Tx, study_id: int, **values: Any) -> None:
     """Update columns of a study."""
-    tx.execute(
+    tx.execute(_change(tuple(values)), {"study_key": study_id, **values})
+
+
+@cache
+def _change(columns: tuple[str, ...]) -> Update:
+    return (
         update(studies)
         .where(studies.c.id == bindparam("study_key"))
-        .values({name: bindparam(name) for name in values}),
-        {"study_key": study_id, **values},
+        .values({name: bindparam(name) for name in columns})
     )
 
 
@@ -80,12 +85,18 @@ def running(tx: Tx) -> Sequence[Row[Any]]:
     return tx.all(select(studies).where(studies.c.n_running > 0).order_by(studies.c.id))
 
 
+def forget_busy_time(tx: Tx, now: float) -> None:
+    """Count the running time of all studies from `now` on."""
+    tx.execute(update(studies).where(studies.c.busy_since.is_not(None)).values(busy_since=now))
+
+
 def totals(tx: Tx) -> dict[str, dict[str, int]]:
     """Trials by state over all studies, and studies by state."""
     names = ("waiting", "running", "complete", "pruned", "fail")
-    sums = tx.all(select(*(func.coalesce(func.sum(studies.c[f"n_{n}"]), 0) for n in names)))[0]
-    states = tx.all(select(studies.c.state, func.count()).group_by(studies.c.state))
+    columns = [func.coalesce(func.sum(studies.c[f"n_{name}"]), 0).label(name) for name in names]
+    sums = tx.execute(select(*columns)).mappings().one()
+    states = tx.all(select(studies.c.state, func.count().label("n")).group_by(studies.c.state))
     return {
-        "trials": dict(zip(names, (int(value) for value in sums), strict=True)),
-        "studies": {str(state): int(count) for state, count in states},
+        "trials": {name: int(sums[name]) for name in names},
+        "studies": {str(row.state): int(row.n) for row in states},
     }

@@ -34,6 +34,7 @@ metadata = MetaData(
 # SQLite gives out row ids for INTEGER keys only.
 _Key = BigInteger().with_variant(Integer(), "sqlite")
 _Double = Float(53)
+_Name = String(128).with_variant(String(128, collation="C"), "postgresql")
 
 
 def _id() -> Column[int]:
@@ -58,7 +59,8 @@ studies = Table(
     "studies",
     metadata,
     _id(),
-    Column("name", String(128), nullable=False, unique=True),
+    # in the order of its characters on both databases
+    Column("name", _Name, nullable=False, unique=True),
     Column("spec", Text, nullable=False),
     Column("expanded", Text, nullable=False),
     Column("state", String(16), nullable=False, index=True),
@@ -188,8 +190,6 @@ events = Table(
     Column("number", BigInteger),
     Column("data", Text, nullable=False),
     Column("at", _Double, nullable=False, index=True),
-    # PostgreSQL: the writing transaction, so that readers never skip one that commits late
-    Column("xid", BigInteger),
     Index("ix_events_study_id_id", "study_id", "id"),
     sqlite_autoincrement=True,
 )

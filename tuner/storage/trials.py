@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Update, and_, bindparam, delete, func, insert, or_, select, update
 
 from tuner.storage.engine import Tx
 from tuner.storage.tables import attempts, rungs, studies, trials
@@ -13,6 +14,8 @@ from tuner.storage.tables import attempts, rungs, studies, trials
 _ONE = select(trials).where(
     trials.c.study_id == bindparam("study_id"), trials.c.number == bindparam("number")
 )
+_BY_ID = select(trials).where(trials.c.id == bindparam("id"))
+_BY_IDS = select(trials).where(trials.c.id.in_(bindparam("ids", expanding=True)))
 _LOCK_ONE = _ONE.with_for_update(key_share=True)
 _BY_STUDY_NAME = (
     select(trials, studies.c.spec.label("spec"), studies.c.name.label("study"))
@@ -25,6 +28,21 @@ _WAITING = (
     .where(trials.c.study_id == bindparam("study_id"), trials.c.state == "waiting")
     .order_by(trials.c.number)
     .limit(bindparam("most"))
+)
+_FILL = (
+    update(trials)
+    .where(
+        trials.c.id == bindparam("trial_key"),
+        trials.c.lease == bindparam("held"),
+        trials.c.state == "running",
+        trials.c.params.is_(None),
+    )
+    .values(
+        params=bindparam("params"),
+        note=bindparam("note"),
+        unseen=bindparam("unseen"),
+        lease_expires_at=bindparam("now") + trials.c.lease_seconds,
+    )
 )
 _ATTEMPT = select(attempts).where(
     attempts.c.trial_id == bindparam("trial_id"), attempts.c.lease == bindparam("lease")
@@ -48,7 +66,12 @@ def with_study(tx: Tx, study: str, number: int, *, lock: bool = False) -> Row[An
 
 def get(tx: Tx, trial_id: int) -> Row[Any] | None:
     """The trial of that id."""
-    return tx.one(select(trials).where(trials.c.id == trial_id))
+    return tx.one(_BY_ID, {"id": trial_id})
+
+
+def get_all(tx: Tx, trial_ids: Iterable[int]) -> dict[int, Row[Any]]:
+    """The trials of those ids that are there, by id."""
+    return {int(row.id): row for row in tx.all(_BY_IDS, {"ids": list(trial_ids)})}
 
 
 def add(tx: Tx, rows: Sequence[dict[str, Any]]) -> dict[int, int]:
@@ -62,26 +85,31 @@ def add(tx: Tx, rows: Sequence[dict[str, Any]]) -> dict[int, int]:
 
 def change(tx: Tx, trial_id: int, **values: Any) -> None:
     """Update columns of a trial."""
-    tx.execute(
+    tx.execute(_change(tuple(values)), {"trial_key": trial_id, **values})
+
+
+@cache
+def _change(columns: tuple[str, ...]) -> Update:
+    return (
         update(trials)
         .where(trials.c.id == bindparam("trial_key"))
-        .values({name: bindparam(name) for name in values}),
-        {"trial_key": trial_id, **values},
+        .values({name: bindparam(name) for name in columns})
     )
 
 
-def change_if_held(tx: Tx, trial_id: int, lease: str, **values: Any) -> bool:
-    """Update a running trial if `lease` is its current one; whether it was."""
-    statement = (
-        update(trials)
-        .where(
-            trials.c.id == bindparam("trial_key"),
-            trials.c.lease == bindparam("held"),
-            trials.c.state == "running",
-        )
-        .values({name: bindparam(name) for name in values})
-    )
-    return tx.changed(statement, {"trial_key": trial_id, "held": lease, **values}) == 1
+def fill(tx: Tx, trial_id: int, lease: str, values: Mapping[str, Any]) -> bool:
+    """Give a trial without parameters its own, if `lease` holds it; its time begins anew.
+
+    Args:
+        tx: The transaction.
+        trial_id: The trial.
+        lease: Must be the current one.
+        values: `params`, `note`, `unseen`.
+
+    Returns:
+        Whether it was filled.
+    """
+    return tx.changed(_FILL, {"trial_key": trial_id, "held": lease, "now": tx.now, **values}) == 1
 
 
 def waiting(tx: Tx, study_id: int, most: int) -> Sequence[Row[Any]]:
@@ -100,11 +128,18 @@ def expired(tx: Tx, most: int) -> Sequence[Row[Any]]:
 
 
 def extend_all(tx: Tx, now: float) -> int:
-    """Give every running trial one full lease from `now`."""
+    """Give every running trial one full lease from `now`.
+
+    Those that still wait for parameters get just that: whoever computed them may be gone.
+    """
     return tx.changed(
         update(trials)
         .where(
-            trials.c.state == "running", trials.c.lease_expires_at < now + trials.c.lease_seconds
+            trials.c.state == "running",
+            or_(
+                trials.c.lease_expires_at < now + trials.c.lease_seconds,
+                trials.c.params.is_(None),
+            ),
         )
         .values(lease_expires_at=now + trials.c.lease_seconds)
     )
@@ -135,13 +170,12 @@ def formerly_held(tx: Tx, leases: Sequence[str]) -> dict[str, tuple[str, int]]:
     return {str(row.lease): (str(row.name), int(row.number)) for row in rows}
 
 
-def renew(tx: Tx, trial_ids: Iterable[int]) -> None:
-    """Let the leases of running trials run their full time from now."""
-    ids = list(trial_ids)
-    if ids:
+def renew(tx: Tx, leases: Sequence[str]) -> None:
+    """Let those of the leases that are current run their full time from now."""
+    if leases:
         tx.execute(
             update(trials)
-            .where(trials.c.id.in_(ids))
+            .where(trials.c.lease.in_(leases), trials.c.state == "running")
             .values(lease_expires_at=tx.now + trials.c.lease_seconds)
         )
 
@@ -183,16 +217,6 @@ def results_since(tx: Tx, study_id: int, seq: int) -> Sequence[Row[Any]]:
             trials.c.state.in_(("complete", "pruned")),
         )
         .order_by(trials.c.result_seq)
-    )
-
-
-def best(tx: Tx, study_id: int) -> Row[Any] | None:
-    """The trial of the smallest loss, the lowest number among equals."""
-    return tx.one(
-        select(trials)
-        .where(trials.c.study_id == study_id, trials.c.loss.is_not(None))
-        .order_by(trials.c.loss, trials.c.number)
-        .limit(1)
     )
 
 
@@ -276,13 +300,19 @@ def attempts_of(tx: Tx, trial_id: int) -> Sequence[Row[Any]]:
 def end_attempt(tx: Tx, trial_id: int, number: int, **values: Any) -> None:
     """Write how an attempt ended."""
     tx.execute(
+        _end_attempt(tuple(values)), {"trial_key": trial_id, "attempt_key": number, **values}
+    )
+
+
+@cache
+def _end_attempt(columns: tuple[str, ...]) -> Update:
+    return (
         update(attempts)
         .where(
             attempts.c.trial_id == bindparam("trial_key"),
             attempts.c.attempt == bindparam("attempt_key"),
         )
-        .values({name: bindparam(name) for name in values}),
-        {"trial_key": trial_id, "attempt_key": number, **values},
+        .values({name: bindparam(name) for name in columns})
     )
 
 
