@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -153,14 +154,12 @@ def why_idle(tx: Tx, study: Row[Any]) -> str | None:
     if spec.trial is None:
         return None
     live = workers.live(tx, tx.now - LIVE_S)
-    if not live:
-        return None
     if any(_may_run(worker, spec) for worker in live):
         return None
-    return (
-        f"no live worker may run {pattern_of(spec.trial.runner)!r}; start one with: tuner worker"
-        f" start --allow {pattern_of(spec.trial.runner)!r}"
-    )
+    if spec.trial.kind == "task":
+        return "no live worker may run this study; start one with: tuner worker start"
+    pattern = shlex.quote(pattern_of(spec.trial.runner))
+    return f"no live worker may run it; start one with: tuner worker start --allow {pattern}"
 
 
 def unknown(worker_id: str) -> WorkerNotFound:
