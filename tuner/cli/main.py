@@ -14,6 +14,8 @@ from tuner import __version__
 from tuner.cli import errors
 from tuner.cli.nouns import Nouns
 from tuner.cli.options import Globals, hoist
+from tuner.errors import TunerError
+from tuner.settings import load
 
 app = typer.Typer(
     cls=Nouns,
@@ -75,6 +77,14 @@ def root(  # noqa: PLR0913 - one argument per option
     ctx.obj = Globals(url, token, database_url, config, quiet, debug)
 
 
+def _wants_debug() -> bool:
+    """Whether environment or config file ask for tracebacks."""
+    try:
+        return load().debug
+    except TunerError:
+        return False
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line.
 
@@ -94,5 +104,5 @@ def main(argv: Sequence[str] | None = None) -> int:
             return errors.answer(end.__context__)
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except BaseException as error:  # noqa: BLE001 - the one place where every error ends
-        return errors.answer(error, debug=debug)
+        return errors.answer(error, debug=debug or _wants_debug())
     return code if isinstance(code, int) else 0

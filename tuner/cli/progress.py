@@ -76,7 +76,7 @@ class Progress:
             return ""
         text = f"{rate:.1f} trials/s" if rate >= 1 else f"{rate * 60:.1f} trials/min"
         left = self.seconds_left
-        return text if left is None else f"{text} · {views.duration(left)} left"
+        return f"{text} · {views.duration(left)} left" if left else text
 
     def best_text(self) -> str:
         """The best trial so far with its parameters."""

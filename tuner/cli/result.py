@@ -24,21 +24,37 @@ def show_result(out: Output, client: Client, study: Json) -> bool:
     Returns:
         Whether there is one.
     """
-    name = study["name"]
-    if len(study["objectives"]) > 1:
-        return _show_front(out, client, study)
-    if not study.get("best"):
-        explain_failure(out, client, name)
-        return False
-    winners = best_by_optimizer(client, study)
-    if winners:
-        _show_winners(out, client, study, winners)
+    trials = all_trials(client, study["name"])
+    found = _show_front(out, client, study) if len(study["objectives"]) > 1 else False
+    if study.get("best"):
+        found = True
+        winners = best_by_optimizer(client, study, trials)
+        if winners:
+            _show_winners(out, client, study, winners)
+        else:
+            views.show_trial(out, study["best"])
+    if found:
+        out.say(_summary(study, trials))
     else:
-        views.show_trial(out, study["best"])
-    return True
+        explain_failure(out, study["name"], trials)
+    return found
 
 
-def best_by_optimizer(client: Client, study: Json) -> list[Json]:
+def _summary(study: Json, trials: list[Json]) -> str:
+    """How many trials, how long they trained, and where to read on."""
+    spans = [
+        views.seconds_between(trial.get("started_at"), trial.get("finished_at"))
+        for trial in trials
+    ]
+    training = views.duration(sum(span for span in spans if span is not None))
+    number = len(trials)
+    return (
+        f"{number} trial{'' if number == 1 else 's'} ({views.counts(study)}), training {training}"
+        f" in all. More: tuner study report {study['name']}"
+    )
+
+
+def best_by_optimizer(client: Client, study: Json, trials: list[Json]) -> list[Json]:
     """The best complete, feasible, finite trial of each optimizer, best first."""
     objective = study["objectives"][0]
     metric, direction = objective["metric"], objective["direction"]
@@ -49,9 +65,10 @@ def best_by_optimizer(client: Client, study: Json) -> list[Json]:
         return float("inf") if number is None else loss(number, direction)
 
     best: dict[str, Json] = {}
-    for trial in _all_trials(client, study["name"], "complete"):
+    for trial in trials:
         optimizer = trial["params"].get(OPTIMIZER)
-        if not isinstance(optimizer, str) or trial["diverged"]:
+        is_candidate = trial["state"] == "complete" and not trial["diverged"]
+        if not isinstance(optimizer, str) or not is_candidate:
             continue
         values = {key: _number(value) for key, value in trial["values"].items()}
         if constraints and not _feasible(client, trial, values, constraints):
@@ -61,25 +78,27 @@ def best_by_optimizer(client: Client, study: Json) -> list[Json]:
     return sorted(best.values(), key=score)
 
 
-def explain_failure(out: Output, client: Client, name: str) -> None:
+def explain_failure(out: Output, name: str, trials: list[Json]) -> None:
     """Say why a study has no result: the most frequent reasons, with an example of each."""
-    failed = _all_trials(client, name, "fail")
+    failed = [trial for trial in trials if trial["state"] == "fail"]
     reasons = Counter(str(trial.get("reason")) for trial in failed)
     out.say(f"Study {name} finished without a result.", style="red")
     for reason, count in reasons.most_common(_TOP_REASONS):
         example = next(trial for trial in failed if str(trial.get("reason")) == reason)
         message = cell(example.get("message") or "no message")
-        out.say(f"  {reason}: {count} trials, e.g. trial {example['number']}: {message[:300]}")
+        out.say(
+            f"  {reason}: {count} trial{'' if count == 1 else 's'}, e.g. trial {example['number']}: {message[:300]}"
+        )
     if failed:
         out.say(f"Read what one wrote: tuner trial log {name} {failed[0]['number']}")
     else:
-        out.say("  No trial ended with a finite value that keeps the constraints.")
+        ended = "No trial ended with a finite value that keeps the constraints."
+        out.say(f"  {ended if trials else 'No trial was run.'}")
 
 
 def _show_front(out: Output, client: Client, study: Json) -> bool:
     front = client.rest.pareto(study["name"])["items"]
     if not front:
-        explain_failure(out, client, study["name"])
         return False
     out.table(views.TRIAL_COLUMNS, [views.trial_row(trial, study) for trial in front])
     return True
@@ -131,14 +150,14 @@ def _feasible(
     return is_feasible(values, constraints)
 
 
-def _all_trials(client: Client, name: str, state: str) -> list[Any]:
+def all_trials(client: Client, name: str) -> list[Json]:
+    """Every trial of a study, page by page."""
+
     def fetch(limit: int, cursor: str | None) -> dict[str, Any]:
-        page: dict[str, Any] = client.rest.list_trials(
-            name, state=[state], cursor=cursor, limit=limit
-        )
+        page: dict[str, Any] = client.rest.list_trials(name, cursor=cursor, limit=limit)
         return page
 
-    items: list[Any] = collect(fetch, None)["items"]
+    items: list[Json] = collect(fetch, None)["items"]
     return items
 
 

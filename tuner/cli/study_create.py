@@ -281,6 +281,7 @@ def _create(session: Session, data: dict[str, Any], *, exist_ok: bool) -> None:
     session.out.text(name)
     made = "Created study" if is_new else "There is already the same study"
     parameters = len(study.get("expanded_space", {}).get("parameters", {}))
-    session.out.say(f"{made} {name} with {parameters} parameters.")
+    plural = "" if parameters == 1 else "s"
+    session.out.say(f"{made} {name} with {parameters} parameter{plural}.")
     if study.get("trial"):
         session.out.say("Run its trials: tuner worker start, on any machine that reaches it.")

@@ -70,9 +70,10 @@ def run(
             hint="Add trial: with a task, python or command; or ask and tell by yourself.",
         )
     with session.client() as client:
+        # first what may refuse, so that nothing is made then
+        local = _local_workers(client, spec.name, spec.trial.runner, workers, devices)
         study = create_or_resume(session.out, client, data)
         if study["state"] != "finished":
-            local = _local_workers(client, spec.name, spec.trial.runner, workers, devices)
             study = _run_here(session, client, local, spec.name)
         _finish(session, client, study)
 
@@ -101,7 +102,10 @@ def create_or_resume(out: Output, client: Client, data: dict[str, Any]) -> dict[
         out.say(f"Going on with study {name}: {cell(study['counts'])}.")
     else:
         reason = f" ({study['state_reason']})" if study.get("state_reason") else ""
-        out.say(f"Study {name} is finished{reason}. A larger budget or resume makes it active.")
+        out.say(
+            f"Study {name} is finished{reason}. To go on: a larger budget in the file, or"
+            f" tuner study resume {name}."
+        )
     return study
 
 
@@ -238,7 +242,8 @@ def _finish(session: Session, client: Client, study: dict[str, Any]) -> None:
         session.out.document(study)
         found = bool(study.get("best") or _front(client, study))
         if not found:
-            result.explain_failure(session.out, client, study["name"])
+            trials = result.all_trials(client, study["name"])
+            result.explain_failure(session.out, study["name"], trials)
     else:
         found = result.show_result(session.out, client, study)
     if not found:
