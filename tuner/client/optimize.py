@@ -32,7 +32,7 @@ def optimize_here(
         KeyboardInterrupt: On Ctrl-C; the running trial has been given back to the queue.
         ObjectiveFailed: With `raise_errors`, when a trial has failed with an error.
     """
-    last_number = -1
+    last_number = sum(study.refresh().counts.values()) - 1
     while trials is None or last_number + 1 < trials or not is_enough(study, trials):
         trial = study.ask()
         if trial is None:

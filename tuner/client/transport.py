@@ -142,7 +142,8 @@ class Transport:
         if pool is None or self._pid != os.getpid():
             pool = httpx2.Client(**_http_options(address))
             self._pool, self._pid = pool, os.getpid()
-            weakref.finalize(self, pool.close)
+            # Not at exit: what a script has buffered is sent then, by an atexit callback.
+            weakref.finalize(self, pool.close).atexit = False
         return pool
 
 

@@ -152,6 +152,16 @@ class Trial:
         self.seen_reason = self._reporter.poll()
         return self.seen_reason
 
+    def renew(self) -> str | None:
+        """Renew the lease now; None, or why the trial is to stop (asked of the server now).
+
+        Raises:
+            LeaseLost: If the trial is another's by now.
+            Unavailable: If the server cannot be reached.
+        """
+        answer = self._client.rest.heartbeat(self.study, self.number, self.lease)
+        return str(answer["reason"]) if answer.get("should_stop") else None
+
     def log(self, message: str) -> None:
         """Append a line to the trial's log."""
         text = str(message).replace("\x00", "\\0").encode("utf-8", "backslashreplace").decode()

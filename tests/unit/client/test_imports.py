@@ -51,7 +51,7 @@ def test_an_unknown_name_is_an_attribute_error():
 def test_every_error_pickles_with_all_it_knows(cls):
     field = errors.FieldError("space.x", 1, ["a"], "a")
     error = cls("What happened.", hint="Do this.", errors=[field], request_id="r-1")
-    back = pickle.loads(pickle.dumps(error))
+    back = pickle.loads(pickle.dumps(error))  # noqa: S301  our own bytes
     assert type(back) is cls
     assert (back.message, back.hint, back.errors, back.request_id) == (
         "What happened.", "Do this.", (field,), "r-1"
@@ -60,5 +60,5 @@ def test_every_error_pickles_with_all_it_knows(cls):
 
 
 def test_the_signal_pickles_and_is_no_exception():
-    assert pickle.loads(pickle.dumps(errors.TrialStopped("budget"))).reason == "budget"
+    assert pickle.loads(pickle.dumps(errors.TrialStopped("budget"))).reason == "budget"  # noqa: S301  our own bytes
     assert not issubclass(errors.TrialStopped, Exception)

@@ -59,7 +59,7 @@ def test_metric_values_that_are_not_finite_travel_as_strings():
 
 
 def test_a_body_that_json_cannot_hold_is_refused_with_its_path():
-    with pytest.raises(Invalid, match="params.x"):
+    with pytest.raises(Invalid, match=r"params\.x"):
         operations.add_trials("s", {"params": {"x": math.nan}}).encode()
     with pytest.raises(Invalid, match=r"params\.x.*object"):
         operations.add_trials("s", {"params": {"x": object()}}).encode()
