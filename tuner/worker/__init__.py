@@ -1,0 +1,1 @@
+"""Runs trials through the client only: agent, processes, devices, executors, runners."""

@@ -1,0 +1,150 @@
+"""Trials that are commands: never through a shell, reports on stdout, stopped by SIGTERM."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import IO, Any, Final
+
+from tuner.client.runner import Outcome, describe, failed, stopped
+from tuner.client.trial import Trial
+from tuner.core.command import render
+from tuner.core.wire import decode_metric
+from tuner.errors import InvalidMetric, TunerError
+from tuner.worker import endings, memory, processes
+
+PREFIX: Final = b"tuner:"
+_LINE: Final = 65_536
+_POLL_S: Final = 0.25
+_AFTER_S: Final = 2.0
+
+
+def run_command(command: Sequence[Any], trial: Trial, grace: float) -> Outcome:
+    """Run a command to its end, or until the trial is to stop.
+
+    Args:
+        command: The argv as in the study, with placeholders and optional groups.
+        trial: Gets what the command reports on stdout.
+        grace: Seconds between SIGTERM and SIGKILL.
+    """
+    # A stop reaches the whole group; this process stays to see how the command ends.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    kills_before = memory.oom_kills()
+    try:
+        argv = render(command, trial.params)
+        process = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+    except (OSError, ValueError, TunerError) as error:
+        return failed(f"The command cannot be started: {describe(error)}")
+    errors = _Tee(process.stderr, sys.stderr.buffer, lambda line: None)
+    output = _Tee(process.stdout, sys.stdout.buffer, _Reports(trial).read)
+    reason = _wait(process, trial, grace)
+    for tee in (output, errors):
+        tee.join(_AFTER_S)
+    kills = memory.oom_kills() - kills_before
+    return _ending(process.returncode, reason, errors.last_line, kills, trial)
+
+
+def _wait(process: subprocess.Popen[bytes], trial: Trial, grace: float) -> str | None:
+    """Wait for the command; the reason for which it was asked to stop, if it was."""
+    reason: str | None = None
+    kill_at = float("inf")
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_POLL_S)
+            return reason
+        if reason is None:
+            reason = trial.should_stop()
+            if reason is not None:
+                kill_at = time.monotonic() + grace
+                processes.signal_tree(os.getpid(), signal.SIGTERM)
+        elif time.monotonic() >= kill_at:
+            for pid in processes.descendants(os.getpid()) or [process.pid]:
+                processes.send(pid, processes.KILL)
+
+
+def _ending(code: int, reason: str | None, last_line: str, kills: int, trial: Trial) -> Outcome:
+    if reason is not None:
+        return stopped(reason)
+    if code != 0:
+        return endings.of_exit(code, last_line, kills)
+    if not trial.has_reported:
+        # Reports by `current_trial()` passed this process by: the script may have left early.
+        with contextlib.suppress(TunerError):
+            seen = trial.renew()
+            if seen is not None:
+                return stopped(seen)
+    return Outcome("tell", "complete")
+
+
+class _Tee:
+    """Copies a stream of the command into the trial's log, line by line."""
+
+    def __init__(
+        self, source: IO[bytes] | None, log: IO[bytes], each: Callable[[bytes], None]
+    ) -> None:
+        self.last_line = ""
+        self._source = source
+        self._log = log
+        self._each = each
+        self._thread = threading.Thread(target=self._copy, daemon=True)
+        self._thread.start()
+
+    def join(self, seconds: float) -> None:
+        """Wait for the end of the stream; a descendant may hold it open for ever."""
+        self._thread.join(seconds)
+
+    def _copy(self) -> None:
+        if self._source is None:
+            return
+        while line := self._source.readline(_LINE):
+            self._log.write(line)
+            self._log.flush()
+            text = line.decode("utf-8", "replace").strip()
+            self.last_line = text or self.last_line
+            self._each(line)
+
+
+class _Reports:
+    """Reads the lines `tuner: {"step": 3, "val_loss": 0.31}`."""
+
+    def __init__(self, trial: Trial) -> None:
+        self._trial = trial
+
+    def read(self, line: bytes) -> None:
+        """Report what the line says, if it is one; a mistake in it is said in the log."""
+        if not line.startswith(PREFIX):
+            return
+        try:
+            step, metrics = read_report(line)
+            self._trial.report(step, **metrics)
+        except (ValueError, TunerError) as error:
+            shown = line[:200].decode("utf-8", "replace").strip()
+            sys.stderr.write(f"tuner: this line is no report ({error}): {shown}\n")
+
+
+def read_report(line: bytes) -> tuple[int, dict[str, float]]:
+    """Step and metrics of a report line.
+
+    Raises:
+        ValueError: If it is not `tuner: ` and a JSON object with a step and numbers.
+    """
+    data = json.loads(line.removeprefix(PREFIX).decode("utf-8"))
+    if not isinstance(data, dict) or type(data.get("step")) is not int:
+        raise ValueError('expected an object with a whole number "step"')
+    step = data.pop("step")
+    metrics: dict[str, float] = {}
+    for name, value in data.items():
+        number = decode_metric(value)
+        if number is None:
+            raise InvalidMetric.at(name, f"found {value!r}, expected a number.")
+        metrics[name] = number
+    return step, metrics

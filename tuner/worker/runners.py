@@ -1,0 +1,97 @@
+"""How a trial's work is done: a built-in task, a Python callable, a command."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cloudpickle
+
+from tuner.client.runner import Objective, Outcome, run_objective
+from tuner.client.trial import Trial
+from tuner.core.names import nearest
+from tuner.errors import ObjectiveNotFound
+from tuner.worker.command import run_command
+
+
+def run(job: Mapping[str, Any], trial: Trial) -> Outcome:
+    """Run the job's runner to its end.
+
+    Args:
+        job: `runner` is `{"task": …}`, `{"python": "module:function"}`, `{"command": […]}` or
+            `{"objective": FILE}` with a cloudpickled callable; `grace` is for commands.
+        trial: The trial to report to.
+    """
+    runner = job["runner"]
+    if "command" in runner:
+        return run_command(runner["command"], trial, float(job["grace"]))
+
+    def objective(trial: Trial) -> Any:
+        return find(runner)(trial)
+
+    return run_objective(objective, trial)
+
+
+def find(runner: Mapping[str, Any]) -> Objective:
+    """The callable of a runner that is no command.
+
+    Raises:
+        ObjectiveNotFound: If it does not import, or there is no such callable.
+    """
+    if "task" in runner:
+        return _task(runner["task"])
+    if "python" in runner:
+        return load_entrypoint(runner["python"])
+    try:
+        objective: Objective = cloudpickle.loads(Path(runner["objective"]).read_bytes())
+    except (OSError, ImportError, AttributeError, pickle.UnpicklingError) as error:
+        raise ObjectiveNotFound(
+            f"The objective does not load in a worker process: {error}.",
+            hint="Put it into a module that the worker can import.",
+        ) from error
+    return objective
+
+
+def load_entrypoint(entrypoint: str) -> Objective:
+    """The callable that `package.module:function` names.
+
+    Raises:
+        ObjectiveNotFound: If there is no such module or callable; an error inside the module
+            passes as it is.
+    """
+    name, _, path = entrypoint.partition(":")
+    try:
+        found: Any = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise ObjectiveNotFound(
+            f"There is no module {error.name!r}, which the entrypoint {entrypoint!r} needs.",
+            hint="Start the worker in the folder of the code, or install it.",
+        ) from error
+    for part in path.split("."):
+        if not hasattr(found, part):
+            near = nearest(part, [item for item in dir(found) if not item.startswith("_")])
+            raise ObjectiveNotFound(
+                f"{name} has no {part!r}, which the entrypoint {entrypoint!r} names.",
+                hint=f"Did you mean {near!r}?" if near else "",
+            )
+        found = getattr(found, part)
+    if not callable(found):
+        raise ObjectiveNotFound(f"{entrypoint} is a {type(found).__name__}, not a callable.")
+    objective: Objective = found
+    return objective
+
+
+def _task(task: Mapping[str, Any]) -> Objective:
+    # Loads torch, and only trials of this kind need it.
+    training = importlib.import_module("tuner.training")
+
+    def objective(trial: Trial) -> Any:
+        return training.run_task(task, trial)
+
+    return objective
