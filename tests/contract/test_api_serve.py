@@ -183,6 +183,24 @@ def test_an_owner_stays_for_an_open_stream_and_a_live_lease(
     assert server.wait()[0] == 0
 
 
+@pytest.mark.parametrize("call", ["serve_embedded({!r})", "serve({!r}, port=0)"])
+def test_an_owner_whose_files_are_removed_ends_and_spares_the_next_ones(
+    start: Any, tmp_path: Path, call: str
+) -> None:
+    folder = tmp_path / "store"
+    folder.mkdir()
+    store = embedded_store(str(folder / "tuner.db"))
+    first = start(call.format(str(store.file)))
+    folder.rename(tmp_path / "moved")
+    folder.mkdir()
+    second = start(call.format(str(store.file)))
+    code, text = first.wait()
+    assert code == 0
+    assert "is gone" in text
+    assert owner_of(store)["pid"] == second.process.pid
+    assert get(second.url, "/healthz").status_code == 200
+
+
 @pytest.mark.parametrize(("sig", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_ends_streams_and_the_server(
     start: Any, store: EmbeddedStore, sig: int, code: int

@@ -86,11 +86,19 @@ class Ownership:
         draft.replace(file)
         self._published = True
 
+    def is_current(self) -> bool:
+        """Whether the lock is on the file that others see; a removed one guards nothing."""
+        try:
+            there = self.store.lock_file.stat()
+        except OSError:
+            return False
+        return os.path.samestat(there, os.fstat(self._lock.fileno()))
+
     def withdraw(self) -> None:
         """Remove the address, so that no new client comes; the lock stays."""
-        if self._published:
+        if self._published and self.is_current():
             self.store.owner_file.unlink(missing_ok=True)
-            self._published = False
+        self._published = False
 
     def release(self) -> None:
         """Withdraw the address and give the lock up."""

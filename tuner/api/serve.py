@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import Awaitable, Callable, Generator, Iterable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import Final
@@ -146,13 +146,13 @@ async def _serve(plan: _Plan, ownership: Ownership | None) -> int:
             sys.stderr.write(f"tuner serves {url}\n")
             sys.stderr.flush()
 
-        watch = asyncio.ensure_future(_watch_idle(server, context, plan.idle_s))
+        watch = asyncio.ensure_future(_watch(server, plan.idle_s))
+        watch.add_done_callback(server.watched)
         try:
             await server.run_until_stopped(sockets, announce)
         finally:
             watch.cancel()
-            with suppress(asyncio.CancelledError):
-                await watch
+            await asyncio.gather(watch, return_exceptions=True)
         return EXIT_INTERRUPTED if server.signalled == signal.SIGINT else 0
     finally:
         await manager.close()
@@ -205,6 +205,12 @@ class _Server(uvicorn.Server):
         self.context.closing.set()
         await super().shutdown(sockets)
 
+    def watched(self, watch: asyncio.Future[None]) -> None:
+        """End when the watch has failed: nothing else would end an owner that nobody uses."""
+        if not watch.cancelled() and watch.exception() is not None:
+            _log.error("the watch failed", exc_info=watch.exception())
+            self.should_exit = True
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Remember the signal and end."""
         del frame
@@ -223,17 +229,26 @@ class _Server(uvicorn.Server):
                 signal.signal(sig, handler)
 
 
-async def _watch_idle(server: _Server, context: Context, idle_s: float | None) -> None:
-    """End the server when nobody has used it for `idle_s` and no trial runs."""
-    while idle_s is not None and not server.should_exit:
-        await asyncio.sleep(min(_CHECK_S, idle_s / 4))
-        if context.activity.idle_seconds() < idle_s:
-            continue
-        try:
-            metrics = await context.manager.metrics()
-        except TunerError as error:
-            _log.warning("cannot tell whether trials run: %s", error)
-            continue
-        still_idle = context.activity.idle_seconds() >= idle_s
-        if still_idle and not metrics["trials"].get("running"):
+async def _watch(server: _Server, idle_s: float | None) -> None:
+    """End the server when its files are gone, or nobody has used it for `idle_s`."""
+    pause = _CHECK_S if idle_s is None else min(_CHECK_S, idle_s / 4)
+    while not server.should_exit:
+        await asyncio.sleep(pause)
+        if server.ownership is not None and not server.ownership.is_current():
+            _log.warning("%s is gone; the server ends", server.ownership.store.lock_file)
             server.should_exit = True
+        elif idle_s is not None and await _is_idle(server.context, idle_s):
+            server.should_exit = True
+
+
+async def _is_idle(context: Context, idle_s: float) -> bool:
+    """Whether nobody calls and no trial runs; an owner that cannot tell is of no use."""
+    if context.activity.idle_seconds() < idle_s:
+        return False
+    try:
+        metrics = await context.manager.metrics()
+    except TunerError as error:
+        _log.warning("cannot tell whether trials run: %s", error)
+        return True
+    still = context.activity.idle_seconds() >= idle_s
+    return still and not metrics["trials"].get("running")
