@@ -29,8 +29,10 @@ TRIAL: Final = "TUNER_TRIAL"
 LEASE: Final = "TUNER_LEASE"
 PARAMS: Final = "TUNER_PARAMS"
 CHECKPOINT_DIR: Final = "TUNER_CHECKPOINT_DIR"
+STORE: Final = "TUNER_STORE"
+FROM_ENVIRONMENT: Final = f"env:{DATABASE_URL}"
 _KEYS: Final[dict[str, type]] = {"url": str, "token": str, "database_url": str, "debug": bool}
-_TRIAL_VARIABLES: Final = (STUDY, TRIAL, LEASE, PARAMS, CHECKPOINT_DIR)
+_TRIAL_VARIABLES: Final = (STUDY, TRIAL, LEASE, PARAMS, CHECKPOINT_DIR, STORE)
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 
 
@@ -55,7 +57,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class TrialEnvironment:
-    """What a worker tells the process that runs a trial."""
+    """What a worker tells the process that runs a trial.
+
+    `store` is the embedded store's database, if that is where the trial lives: its owner may end
+    and come back at another address than `url`.
+    """
 
     url: str
     study: str
@@ -64,6 +70,7 @@ class TrialEnvironment:
     params_file: Path
     checkpoint_dir: Path | None = None
     token: str | None = field(default=None, repr=False)
+    store: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,8 @@ class EmbeddedStore:
 
     Args:
         database_url: What the owner opens.
-        argument: What `server start --embedded` takes.
+        argument: What `server start --embedded` takes; a URL that may hold a password goes through
+            the environment, since every user of the machine sees a command line.
         base: The path that the owner's files are named after.
         file: The SQLite file; None for PostgreSQL.
     """
@@ -159,6 +167,7 @@ def load_trial(env: Mapping[str, str] | None = None) -> TrialEnvironment | None:
         params_file=Path(variables[PARAMS]),
         checkpoint_dir=Path(folder) if folder else None,
         token=variables.get(TOKEN),
+        store=variables.get(STORE),
     )
 
 
@@ -168,20 +177,23 @@ def embedded_store(
     """The store behind a database URL or a file name.
 
     Args:
-        target: `sqlite:///FILE`, `postgresql://…`, a file name, or None for `tuner.db`.
+        target: `sqlite:///FILE`, `postgresql://…`, a file name, `env:TUNER_DATABASE_URL` for
+            what that variable names, or None for `tuner.db`.
         cwd: The folder that relative files are in; the current one if None.
         env: Environment variables; those of this process if None.
 
     Raises:
         Invalid: For a URL of another kind, or an SQLite URL without a file.
     """
+    if target == FROM_ENVIRONMENT:
+        target = _environment(env).get(DATABASE_URL)
     target = target or DEFAULT_DATABASE
     scheme, separator, rest = target.partition("://")
     kind = scheme.partition("+")[0]
     if separator and kind in ("postgresql", "postgres"):
         name = hashlib.sha256(target.encode()).hexdigest()[:16]
         base = state_folder(env) / "embedded" / f"postgresql-{name}"
-        return EmbeddedStore(target, target, base, None)
+        return EmbeddedStore(target, FROM_ENVIRONMENT, base, None)
     if separator and kind != "sqlite":
         raise Invalid.at(
             "database_url",

@@ -152,7 +152,17 @@ def test_the_owner_of_a_postgresql_database_lives_in_the_users_folder(tmp_path):
     assert store.owner_file != other.owner_file
 
 
-@pytest.mark.parametrize("target", ["mysql://h/d", "sqlite://", "sqlite:///", "sqlite:///:memory:"])
+def test_a_url_that_may_hold_a_password_goes_through_the_environment(tmp_path):
+    env = {"XDG_STATE_HOME": str(tmp_path)}
+    store = embedded_store("postgresql://u:secret@h/d", env=env)
+    assert store.argument == "env:TUNER_DATABASE_URL"
+    env["TUNER_DATABASE_URL"] = store.database_url
+    assert embedded_store(store.argument, env=env) == store
+
+
+@pytest.mark.parametrize(
+    "target", ["mysql://h/d", "sqlite://", "sqlite:///", "sqlite:///:memory:"]
+)
 def test_a_database_that_cannot_be_embedded_is_refused(target):
     with pytest.raises(Invalid, match="database_url"):
         embedded_store(target)

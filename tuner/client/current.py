@@ -45,7 +45,10 @@ def _attach(environment: TrialEnvironment, pid: int) -> Trial:
         ) from error
     if not isinstance(params, dict):
         raise Invalid(f"{environment.params_file} holds no mapping of parameters.")
-    client = Client(environment.url, environment.token)
+    if environment.store is not None:
+        client = Client(database_url=environment.store, create=False)
+    else:
+        client = Client(environment.url, environment.token)
     trial = Trial.attach(
         client,
         environment.study,

@@ -21,7 +21,7 @@ import httpx2
 
 from tuner.client.endpoint import Address, check_address, is_loopback
 from tuner.errors import EXIT_CONFLICT, DatabaseUnavailable, NotFound, TunerError
-from tuner.settings import EmbeddedStore, child_environment
+from tuner.settings import DATABASE_URL, EmbeddedStore, child_environment
 
 _START_S: Final = 60.0
 _POLL_S: Final = 0.03
@@ -123,7 +123,7 @@ class _Starter:
                 stdout=subprocess.DEVNULL,
                 stderr=log,
                 cwd=store.base.parent,
-                env=child_environment(),
+                env=child_environment({DATABASE_URL: store.database_url}),
                 start_new_session=True,
             )
         finally:

@@ -142,6 +142,21 @@ class Reporter:
             self._try_flush(_BRIEF, renew=True)
         return self.reason
 
+    def renew(self) -> str | None:
+        """Send a heartbeat now; the reason to stop, if one is known.
+
+        Raises:
+            Unavailable: If the server cannot be reached.
+        """
+        with self._sending:
+            self._call(operations.heartbeat(*self._at), None)
+        return self.reason
+
+    def ask_to_stop(self, reason: str) -> None:
+        """Take a reason to stop; the first one stands, unless the lease is lost."""
+        if self.reason is None or reason == LEASE_LOST:
+            self.reason = reason
+
     def tick(self) -> None:
         """Send what is due, from a background thread; errors wait for the foreground."""
         due = self.due_at
@@ -235,4 +250,4 @@ class Reporter:
             self._last_call = time.monotonic()
         self._not_before = 0.0
         if answer.get("should_stop"):
-            self.reason = str(answer.get("reason") or "cancelled")
+            self.ask_to_stop(str(answer.get("reason") or "cancelled"))

@@ -60,7 +60,7 @@ class Trial:
         self._dir_given = checkpoint_dir is not None
         self._checkpoints = Checkpoints(checkpoint_dir or checkpoint_folder(client, self.data))
         self._saved: Path | None = None
-        self._told = False
+        self._tell_tried = False
         self.seen_reason: str | None = None
         self.has_reported = False
         self._reporter = Reporter(
@@ -118,10 +118,6 @@ class Trial:
         """The folder of this trial's checkpoints, the same for all its attempts."""
         return self._checkpoints.folder
 
-    def ask_to_stop(self, reason: str) -> None:
-        """Let `should_stop` give `reason` from now on; for whoever runs the trial."""
-        self._reporter.reason = self._reporter.reason or reason
-
     def report(self, step: int, /, **metrics: float) -> None:
         """Report metrics at a step.
 
@@ -152,15 +148,18 @@ class Trial:
         self.seen_reason = self._reporter.poll()
         return self.seen_reason
 
+    def ask_to_stop(self, reason: str) -> None:
+        """Let `should_stop` answer `reason` from now on (a worker passes on what it was told)."""
+        self._reporter.ask_to_stop(reason)
+
     def renew(self) -> str | None:
-        """Renew the lease now; None, or why the trial is to stop (asked of the server now).
+        """Renew the lease now; the reason to stop, if there is one.
 
         Raises:
-            LeaseLost: If the trial is another's by now.
             Unavailable: If the server cannot be reached.
         """
-        answer = self._client.rest.heartbeat(self.study, self.number, self.lease)
-        return str(answer["reason"]) if answer.get("should_stop") else None
+        self.seen_reason = self._reporter.renew()
+        return self.seen_reason
 
     def log(self, message: str) -> None:
         """Append a line to the trial's log."""
@@ -216,9 +215,11 @@ class Trial:
             LeaseLost: If the trial is another's by now.
             Unavailable: If the server cannot be reached; telling again is right.
         """
+        named = self._named(values)
         self._finish_reports()
+        self._tell_tried = True
         told = self._client.rest.tell(
-            self.study, self.number, self.lease, state, self._named(values), reason, message
+            self.study, self.number, self.lease, state, named, reason, message
         )
         self._close()
         return told
@@ -257,8 +258,8 @@ class Trial:
         return f"Trial(study={self.study!r}, number={self.number}, attempt={self.attempt})"
 
     def _finish_reports(self) -> None:
-        if self._told:
-            return
+        if self._tell_tried:
+            return  # a repeat gets the first answer, whatever has become of the lease
         self._reporter.raise_error()
         self._reporter.flush()
         if self._reporter.reason == LEASE_LOST:
@@ -269,7 +270,7 @@ class Trial:
             )
 
     def _close(self) -> None:
-        self._told = True
+        self._tell_tried = True
         self._reporter.close()
 
     def _awaits_decision(self) -> bool:

@@ -241,6 +241,31 @@ def test_the_study_is_asked_for_what_a_worker_does_not_say(
     assert [seen.path.rpartition("/")[2] for seen in server.seen] == ["digits", "report", "tell"]
 
 
+def test_a_worker_may_pass_on_a_stop_and_renew_at_once(server, answering, make_reply, make_trial):
+    trial = make_trial()
+    assert trial.renew() is None
+    trial.ask_to_stop("preempted")
+    assert trial.should_stop() == "preempted"
+    answering["heartbeat"] = lambda seen: make_reply(409, LeaseLost("lost").to_problem())
+    assert trial.renew() == "lease-lost"
+    trial.ask_to_stop("paused")
+    assert trial.should_stop() == "lease-lost"
+
+
+def test_a_tell_whose_answer_was_lost_is_told_again_whatever_became_of_the_lease(
+    client, server, answering, make_reply, make_trial
+):
+    client.transport._retry = tuner.client.calls.Retry(0.01, 0.01, 0.001)
+    trial = make_trial()
+    answering["tell"] = lambda seen: make_reply(drop=True)
+    with pytest.raises(Unavailable):
+        trial.tell(0.5)
+    answering["heartbeat"] = lambda seen: make_reply(409, LeaseLost("ended").to_problem())
+    trial.renew()
+    answering["tell"] = lambda seen: make_reply(body={"state": "complete"})
+    assert trial.tell(0.5) == {"state": "complete"}
+
+
 def test_inside_an_objective_the_current_trial_is_that_trial(make_trial):
     trial = make_trial()
     token = ACTIVE.set(trial)
