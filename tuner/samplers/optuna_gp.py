@@ -24,7 +24,7 @@ from tuner.core.space import Params
 from tuner.samplers.base import Request, generator, integer_seed
 from tuner.samplers.features import Array, Features
 from tuner.samplers.options import GpOptions
-from tuner.samplers.outcomes import half_ranks, outcomes, relevant
+from tuner.samplers.outcomes import compress_each, outcomes, relevant
 
 MAX_TRIALS: Final = 300
 N_SPREAD: Final = 600
@@ -51,7 +51,7 @@ def propose(request: Request, options: GpOptions) -> Params:
     distributions = _distributions(features)
     U, A = features.positions([item.trial.params for item in learned])
     losses = np.asarray([item.losses for item in learned], dtype=float)
-    warped = half_ranks(losses)
+    warped = compress_each(losses)
     search.incumbents = U[np.argsort(warped.sum(axis=1), kind="stable")[:N_STARTS]]
     study.add_trials(
         [

@@ -27,7 +27,7 @@ from tuner.core.space import Params
 from tuner.samplers.base import Request, integer_seed
 from tuner.samplers.encoding import count, decode, encode, fill, index_of, is_even, value_at
 from tuner.samplers.options import TpeOptions
-from tuner.samplers.outcomes import Outcome, half_ranks, outcomes
+from tuner.samplers.outcomes import Outcome, compress_each, outcomes
 
 MAX_LATTICE: Final = 1000
 # Studies made for one suggestion are no news.
@@ -53,7 +53,7 @@ def propose(request: Request, options: TpeOptions) -> Params:
     values = [list(item.losses) for item in learned]
     if request.n_objectives > 1:
         # Volumes of large losses overflow.
-        values = half_ranks(np.asarray(values, dtype=float)).tolist()
+        values = compress_each(np.asarray(values, dtype=float)).tolist()
     study.add_trials(
         [_finished(item, v, request, coded) for item, v in zip(learned, values, strict=True)]
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import NormalDist
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -14,8 +13,6 @@ from tuner.samplers.base import Observation, Request
 
 Array = NDArray[np.float64]
 LARGE: Final = 1e300
-HALF: Final = 0.5
-_NORMAL: Final = NormalDist()
 
 
 class Outcome(NamedTuple):
@@ -70,39 +67,32 @@ def relevant(learned: Sequence[Outcome], limit: int) -> list[Outcome]:
     return [learned[i] for i in sorted(kept)]
 
 
-def half_rank(losses: Array) -> Array:
-    """Keep the good half as it is, and put the bad half at normal scores above the median.
+def compress(losses: Array) -> Array:
+    """Keep the shape of the good half, and grow only with the logarithm above the median.
 
     How bad a bad loss is says little about where the best lies, and one loss of 1e12 would flatten
-    all others.
+    all others. (Against ranks for the bad half and against plain standardising it did better on
+    most of the project's search problems.)
 
     Args:
         losses: Shape (n,), finite.
 
     Returns:
         Shape (n,), in the same order and without unit: the median at 0, the good half with unit
-        root mean square about it; ties stay ties.
-
-    Source: the half-rank output warper of Song et al. 2024 (The Vizier Gaussian process bandit
-    algorithm), section on output warping.
+        root mean square about it, z above the median as ln(1 + z).
     """
-    size = float(np.abs(losses).max())
-    scaled = losses / size if size else losses
-    middle = float(np.median(scaled))
-    good = scaled <= middle
-    spread = float(np.sqrt(np.mean((scaled[good] - middle) ** 2)))
-    values, ranks = np.unique(scaled, return_inverse=True)
-    first_bad = int(ranks[good].max()) + 1
-    n_bad = len(values) - first_bad
-    warped = (scaled - middle) / (spread or 1.0)
-    scores = [_NORMAL.inv_cdf(HALF + HALF * (k + 1) / (n_bad + 1)) for k in range(n_bad)]
-    warped[~good] = np.asarray(scores)[ranks[~good] - first_bad]
-    return warped
+    above = losses - float(np.median(losses))
+    good = above[above <= 0]
+    size = float(np.abs(good).max()) or 1.0
+    spread = size * (float(np.sqrt(np.mean((good / size) ** 2))) or 1.0)
+    with np.errstate(over="ignore"):
+        z = np.minimum(above / spread, LARGE)
+    return np.where(z > 0, np.log1p(np.maximum(z, 0.0)), z)
 
 
-def half_ranks(losses: Array) -> Array:
-    """`half_rank` of each objective, shape (n, m); what dominates what stays."""
-    return np.column_stack([half_rank(column) for column in losses.T])
+def compress_each(losses: Array) -> Array:
+    """`compress` for each objective, shape (n, m); what dominates what stays."""
+    return np.column_stack([compress(column) for column in losses.T])
 
 
 def _bad(finite: list[tuple[float, ...]], n_objectives: int) -> tuple[float, ...]:

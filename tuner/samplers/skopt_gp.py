@@ -19,7 +19,7 @@ from tuner.core.space import Params
 from tuner.samplers.base import Request, integer_seed
 from tuner.samplers.features import Array, Features
 from tuner.samplers.options import GpOptions
-from tuner.samplers.outcomes import half_rank, outcomes, relevant
+from tuner.samplers.outcomes import compress, outcomes, relevant
 
 MAX_TRIALS: Final = 150
 NOISELESS: Final = 1e-10
@@ -36,7 +36,7 @@ def propose(request: Request, options: GpOptions) -> Params:
     if not features.names:
         return features.params(np.empty(0), request.fixed)
     learned = relevant(outcomes(request), MAX_TRIALS)
-    losses = half_rank(np.asarray([item.losses[0] for item in learned], dtype=float))
+    losses = compress(np.asarray([item.losses[0] for item in learned], dtype=float))
     optimizer = _optimizer(features, request, options)
     with warnings.catch_warnings():
         # Fits that stop at a bound and points seen before are expected and handled.
