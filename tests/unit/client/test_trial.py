@@ -303,6 +303,7 @@ def test_a_script_finds_its_trial_in_the_environment(
     assert body["checkpoint"]["step"] == 1
     assert trial.load_checkpoint() == {"epoch": 1}
     trial.abandon()
+    trial._client.close()
 
 
 def test_a_checkpoint_on_another_machine_is_said_and_not_loaded(client, leased, answering):
