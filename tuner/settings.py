@@ -237,6 +237,12 @@ def child_environment(
     return {**variables, **(extra or {})}
 
 
+def visible_gpus(env: Mapping[str, str] | None = None) -> str | None:
+    """The GPUs that this process is allowed, as set; an empty text allows none, None all."""
+    source = os.environ if env is None else env  # noqa: TID251  the one place that reads it
+    return source.get("CUDA_VISIBLE_DEVICES")
+
+
 def _environment(env: Mapping[str, str] | None) -> dict[str, str]:
     """The variables that are set; an empty one counts as not set."""
     source = os.environ if env is None else env  # noqa: TID251  the one place that reads it

@@ -53,7 +53,7 @@ class Allow:
     def permits(self, runner: Mapping[str, Any]) -> bool:
         """Whether a trial of this runner may start here."""
         if self.exactly is not None:
-            return _plain(runner) == _plain(self.exactly)
+            return bool(_plain(runner) == _plain(self.exactly))
         return allow.permits(self.rules, runner)
 
 

@@ -19,9 +19,11 @@ from typing import Any, Final
 from tuner.client.client import Client
 from tuner.client.embedded import read_owner
 from tuner.client.endpoint import Address
-from tuner.client.runner import LEASE_LOST, Outcome, describe, failed, stopped
+from tuner.client.reporter import LEASE_LOST
+from tuner.client.runner import Outcome, describe, failed, stopped
 from tuner.client.trial import Trial
-from tuner.errors import TunerError, Unavailable
+from tuner.core.lifecycle import Reason
+from tuner.errors import ObjectiveNotFound, TunerError, Unavailable
 from tuner.settings import embedded_store
 from tuner.worker import runners, wire
 
@@ -64,10 +66,9 @@ def main(link: socket.socket) -> None:
         atexit._clear()  # what the fork server registered is not this process's to do
         job = wire.receive(link)
         prepare(job)
-        outcome = _run(job, link)
+        message = _run(job, link)
         if os.getpid() == pid:
-            message = {"outcome": asdict(outcome), "torch": "torch" in sys.modules}
-            wire.send(link, message)
+            wire.send(link, {**message, "torch": "torch" in sys.modules})
             code = 0
             atexit._run_exitfuncs()
     except BaseException:  # noqa: BLE001  the last resort: what happened is in the trial's log
@@ -109,7 +110,8 @@ def _limit_threads(count: int) -> None:
         importlib.import_module("threadpoolctl").threadpool_limits(count)
 
 
-def _run(job: Mapping[str, Any], link: socket.socket) -> Outcome:
+def _run(job: Mapping[str, Any], link: socket.socket) -> dict[str, Any]:
+    """The message for the agent: the outcome, and whether no such trial can run here."""
     try:
         client = _connect(job["connect"])
         trial = Trial.attach(
@@ -121,12 +123,16 @@ def _run(job: Mapping[str, Any], link: socket.socket) -> Outcome:
             has_pruner=job.get("has_pruner"),
         )
     except TunerError as error:
-        return failed(describe(error))
+        return {"outcome": asdict(failed(describe(error)))}
     threading.Thread(target=_listen, args=(link, trial), name="tuner-stop", daemon=True).start()
-    outcome = runners.run(job, trial)
+    try:
+        outcome = runners.run(job, trial)
+    except ObjectiveNotFound as error:
+        outcome = Outcome("release", reason=Reason.PREEMPTED, message=str(error))
+        return {"outcome": asdict(outcome), "fatal": str(error)}
     if outcome.trace:
         sys.stderr.write(outcome.trace)
-    return _send_rest(trial, outcome)
+    return {"outcome": asdict(_send_rest(trial, outcome))}
 
 
 def _connect(connect: Mapping[str, Any]) -> Client:

@@ -56,7 +56,8 @@ class ForkServer:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         processes.adopt_orphans()
         while not self._is_over():
-            select.select([self._control, self._wake_read], [], [], _LOOK_S)
+            watched: list[Any] = [self._control, self._wake_read]
+            select.select(watched, [], [], _LOOK_S)
             self._drain_wakeups()
             for message in self._inbox.read():
                 self._obey(message)
@@ -146,7 +147,7 @@ class ForkServer:
             if self._fork:
                 child.main(socket.socket(fileno=link))
             else:
-                os.set_inheritable(link, True)
+                os.set_inheritable(link, True)  # noqa: FBT003  it takes no keywords
                 os.execv(sys.executable, [sys.executable, "-P", "-m", child.__name__, str(link)])  # noqa: S606  no shell is the point
         finally:
             os._exit(1)

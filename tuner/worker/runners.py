@@ -25,15 +25,19 @@ def run(job: Mapping[str, Any], trial: Trial) -> Outcome:
         job: `runner` is `{"task": …}`, `{"python": "module:function"}`, `{"command": […]}` or
             `{"objective": FILE}` with a cloudpickled callable; `grace` is for commands.
         trial: The trial to report to.
+
+    Raises:
+        ObjectiveNotFound: If a pickled callable does not load in this process; no other trial of
+            it will either.
     """
     runner = job["runner"]
     if "command" in runner:
         return run_command(runner["command"], trial, float(job["grace"]))
 
-    def objective(trial: Trial) -> Any:
-        return find(runner)(trial)
-
-    return run_objective(objective, trial)
+    if "objective" in runner:
+        return run_objective(find(runner), trial)
+    # Found inside, so that an error of the import counts as one of the trial.
+    return run_objective(lambda trial: find(runner)(trial), trial)
 
 
 def find(runner: Mapping[str, Any]) -> Objective:

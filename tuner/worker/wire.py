@@ -49,7 +49,7 @@ class Inbox:
     def read(self) -> Iterator[dict[str, Any]]:
         """The messages that are complete by now; descriptors gather in `fds` in order."""
         if not self.is_closed:
-            self._channel.setblocking(False)
+            self._channel.settimeout(0)
         while not self.is_closed:
             try:
                 # `socket.recv_fds` ignores its flags.
@@ -71,7 +71,7 @@ class Inbox:
         fds = array.array("i")
         fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
         for fd in fds:
-            os.set_inheritable(fd, False)
+            os.set_inheritable(fd, False)  # noqa: FBT003  it takes no keywords
         self.fds += fds
 
     def _next(self) -> dict[str, Any] | None:

@@ -36,12 +36,14 @@ class Exit:
         code: Exit code, minus the number of a signal, or None if it could not run or be followed.
         outcome: What it said before, if it did.
         message: Why it could not be started or followed.
+        fatal: Why no trial of this kind can run here, if it said so.
     """
 
     key: str
     code: int | None
     outcome: Outcome | None = None
     message: str = ""
+    fatal: str | None = None
 
 
 class Executor(Protocol):

@@ -39,6 +39,7 @@ class _Process:
     inbox: wire.Inbox
     pid: int | None = None
     outcome: Outcome | None = None
+    fatal: str | None = None
 
 
 class ProcessExecutor:
@@ -53,7 +54,7 @@ class ProcessExecutor:
         self._inbox: wire.Inbox | None = None
         self._preloaded = False
         self._wake_read, self._wake_write = socket.socketpair()
-        self._wake_write.setblocking(False)
+        self._wake_write.settimeout(0)
 
     @property
     def server_pid(self) -> int | None:
@@ -177,6 +178,7 @@ class ProcessExecutor:
             return
         for message in process.inbox.read():
             process.outcome = Outcome(**message["outcome"])
+            process.fatal = message.get("fatal")
             if message.get("torch") and self._control is not None:
                 # User code that needs torch will need it again.
                 with contextlib.suppress(OSError):
@@ -198,7 +200,7 @@ class ProcessExecutor:
             process.link.close()
             del self._running[message["id"]]
             text = message.get("message", "")
-            end = Exit(message["id"], message.get("code"), process.outcome, text)
+            end = Exit(message["id"], message.get("code"), process.outcome, text, process.fatal)
             self._ended.append(end)
         if self._inbox.is_closed:
             self._server_died()

@@ -1,0 +1,324 @@
+"""The agent: leases trials, runs each in processes of its own, keeps its lease, tells its end."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+from tuner import settings
+from tuner.client.client import Client
+from tuner.client.reporter import LEASE_LOST
+from tuner.client.runner import Outcome, stopped
+from tuner.core.lifecycle import StopReason
+from tuner.errors import (
+    NotAvailable,
+    NotFound,
+    TunerError,
+    Unauthorized,
+    Unavailable,
+    WorkerNotFound,
+)
+from tuner.worker import clock, devices
+from tuner.worker.allow import Allow
+from tuner.worker.attempt import Attempt
+from tuner.worker.executors.base import Executor, Exit
+from tuner.worker.executors.process import ProcessExecutor
+from tuner.worker.heartbeat import Heartbeat
+from tuner.worker.jobs import Jobs
+from tuner.worker.resources import ResourcePool
+from tuner.worker.settling import Settling
+from tuner.worker.sources import Free, Leases, Source, Taken
+
+logger = logging.getLogger(__name__)
+_POLL_S: Final = 0.2
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 1.0
+_LOG_EVERY_S: Final = 2.0
+_SETTLE_S: Final = 30.0
+_ABORT_S: Final = 3.0
+_RUNNERS: Final = ("task", "python", "command")
+
+
+class Agent:
+    """One worker.
+
+    Args:
+        client: The way to the server.
+        name: The worker's name, for people.
+        devices: `auto`, `cpu`, or e.g. `cuda:0,cuda:1`.
+        slots: Most trials at the same time; None: as many as cores or GPUs allow.
+        executor: `process`.
+        allow: What may run here.
+        studies: Serve only these.
+        lease_seconds: How long a lease lasts without a heartbeat.
+        until_idle: End when there is nothing left to run.
+        max_trials: End after so many attempts.
+        source: Where trials come from; None: leases across studies.
+
+    Raises:
+        NotAvailable: For an executor or a device that is not there.
+    """
+
+    def __init__(  # noqa: PLR0913  one argument per option of `worker start`
+        self,
+        client: Client,
+        *,
+        name: str = "",
+        devices: str = "auto",
+        slots: int | None = None,
+        executor: str = "process",
+        allow: Allow | None = None,
+        studies: tuple[str, ...] | None = None,
+        lease_seconds: float = 60.0,
+        until_idle: bool = False,
+        max_trials: int | None = None,
+        source: Source | None = None,
+    ) -> None:
+        if executor != "process":
+            raise NotAvailable(f"The executor {executor!r} is not available in this version.")
+        self.error: str | None = None
+        self.stop_reason: str = StopReason.PREEMPTED
+        self.pool = make_pool(devices, slots)
+        self._client = client
+        self._name = name or platform.node() or "worker"
+        self._allow = allow or Allow()
+        self._lease_seconds = lease_seconds
+        self._until_idle = until_idle
+        self._left = max_trials
+        self._source = source or Leases(client, studies)
+        self._attempts: dict[str, Attempt] = {}
+        self._news: SimpleQueue[tuple[str, str, str]] = SimpleQueue()
+        self._leasing: Future[tuple[float, Taken]] | None = None
+        self._lease_at = 0.0
+        self._pause = _FIRST_PAUSE_S
+        self._ship_at = 0.0
+        self._takes_more = True
+        self._is_stopping = False
+
+    def run(self, stop: threading.Event) -> None:
+        """Work until `stop` is set (running trials then go back to the queue), or nothing is left.
+
+        A KeyboardInterrupt ends the trials at once; they are still given back.
+
+        Raises:
+            Unavailable: If the server cannot be reached at the start.
+        """
+        folder = Path(tempfile.mkdtemp(prefix="tuner-worker-"))
+        self._executor: Executor = ProcessExecutor()
+        self._lease_pool = ThreadPoolExecutor(1, "tuner-lease")
+        self._settling = Settling(self._client, lambda lease: self._note("settled", lease))
+        self._jobs = Jobs(self._client, folder)
+        wait = _SETTLE_S
+        try:
+            self._heartbeat = Heartbeat(
+                self._client,
+                self._register,
+                lambda lease, reason: self._note("stop", lease, reason),
+                lambda: self._note("drain"),
+                self._lease_seconds,
+            )
+            try:
+                self._work(stop)
+            except KeyboardInterrupt:
+                wait = _ABORT_S
+                self._abort()
+            finally:
+                self._heartbeat.close()
+        finally:
+            self._executor.close()
+            self._settling.close(wait)
+            self._lease_pool.shutdown(wait=False, cancel_futures=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _work(self, stop: threading.Event) -> None:
+        while True:
+            if stop.is_set() and not self._is_stopping:
+                self._stop_all(self.stop_reason)
+            self._hear_news()
+            self._take_leased()
+            if self._is_done():
+                return
+            self._lease_more()
+            for end in self._executor.poll(_POLL_S):
+                self._conclude(end)
+            self._watch()
+
+    def _is_done(self) -> bool:
+        return not self._takes_more and not self._attempts and self._leasing is None
+
+    def _hear_news(self) -> None:
+        """What other threads have noted."""
+        while True:
+            try:
+                what, lease, reason = self._news.get_nowait()
+            except Empty:
+                return
+            attempt = self._attempts.get(lease)
+            if what == "drain":
+                self._takes_more = False
+            elif what == "stop" and attempt is not None and not attempt.is_settling:
+                attempt.stop(reason, time.monotonic(), self._executor)
+            elif what == "settled" and attempt is not None:
+                self._forget(attempt)
+
+    def _forget(self, attempt: Attempt) -> None:
+        del self._attempts[attempt.lease]
+        self._heartbeat.drop(attempt.lease)
+        self.pool.release(attempt.allocation)
+        self._jobs.clean(attempt.lease)
+        self._lease_at, self._pause = 0.0, _FIRST_PAUSE_S
+
+    def _lease_more(self) -> None:
+        """Ask for trials in the background, if there is room and it is time."""
+        now = time.monotonic()
+        slots = self.pool.free_slots
+        if self._left is not None:
+            slots = min(slots, self._left)
+        if not self._takes_more or self._leasing is not None or now < self._lease_at or slots < 1:
+            return
+        free = Free(slots, self.pool.free_gpus, self.pool.free_cpus, self.pool.is_idle)
+        asked_at = clock.now()
+
+        def take() -> tuple[float, Taken]:
+            return asked_at, self._source.take(
+                self._heartbeat.worker_id, free, self._lease_seconds
+            )
+
+        self._leasing = self._lease_pool.submit(take)
+        self._leasing.add_done_callback(lambda _: self._executor.wake())
+
+    def _take_leased(self) -> None:
+        """Start what a finished call has leased."""
+        if self._leasing is None or not self._leasing.done():
+            return
+        leasing, self._leasing = self._leasing, None
+        try:
+            asked_at, taken = leasing.result()
+        except Unavailable as error:
+            logger.warning("lease: %s", error)
+            self._rest(_LONGEST_PAUSE_S)
+            return
+        except WorkerNotFound:
+            self._rest(_LONGEST_PAUSE_S)  # the next heartbeat registers again
+            return
+        except TunerError as error:
+            logger.error("lease: %s", error)  # noqa: TRY400  one line, it may come again and again
+            self.error = self.error or str(error)
+            self._takes_more = self._takes_more and not isinstance(error, NotFound | Unauthorized)
+            self._rest(_LONGEST_PAUSE_S)
+            return
+        self.error = None
+        for trial in taken.trials:
+            self._begin(trial, taken.studies.get(trial["study"]), asked_at)
+        if taken.trials:
+            self._lease_at, self._pause = 0.0, _FIRST_PAUSE_S
+            return
+        if taken.is_over or (self._until_idle and not self._attempts):
+            self._takes_more = False
+        self._rest(self._pause)
+
+    def _rest(self, seconds: float) -> None:
+        self._lease_at = time.monotonic() + seconds
+        self._pause = min(2 * seconds, _LONGEST_PAUSE_S)
+
+    def _begin(
+        self, trial: dict[str, Any], study: Mapping[str, Any] | None, asked_at: float
+    ) -> None:
+        lease = str(trial["lease"])
+        runner = trial.get("runner") or {}
+        self._heartbeat.hold(lease, self._lease_seconds, asked_at)
+        permitted = "objective" in runner or self._allow.permits(runner)
+        allocation = self.pool.try_allocate(trial.get("resources")) if permitted else None
+        attempt = self._jobs.attempt(trial, allocation)
+        self._attempts[lease] = attempt
+        if allocation is None or self._is_stopping:
+            if not permitted:
+                logger.warning("trial %s of %s is not allowed here", attempt.number, attempt.study)
+                self._rest(_LONGEST_PAUSE_S)
+            self._settle(attempt, stopped(StopReason.PREEMPTED))
+            return
+        if self._left is not None:
+            self._left -= 1
+            self._takes_more = self._takes_more and self._left > 0
+        logger.info("trial %s of %s starts", attempt.number, attempt.study)
+        self._executor.start(self._jobs.job(attempt, study))
+
+    def _conclude(self, end: Exit) -> None:
+        attempt = self._attempts.get(end.key)
+        if attempt is None:
+            return
+        if end.fatal is not None:
+            self.error = end.fatal
+            self._stop_all(StopReason.PREEMPTED)
+        self._settle(attempt, end)
+
+    def _settle(self, attempt: Attempt, end: Exit | Outcome) -> None:
+        attempt.is_settling = True
+        self._settling.settle(attempt, end)
+
+    def _watch(self) -> None:
+        """Lost leases, time limits, stops under way, logs."""
+        now = time.monotonic()
+        for lease in self._heartbeat.expired():
+            attempt = self._attempts.get(lease)
+            if attempt is not None and not attempt.is_settling:
+                logger.warning(
+                    "trial %s of %s: the lease could not be renewed; it ends here",
+                    attempt.number,
+                    attempt.study,
+                )
+                attempt.stop(LEASE_LOST, now, self._executor)
+        running = [a for a in self._attempts.values() if not a.is_settling]
+        for attempt in running:
+            attempt.watch(now, self._executor)
+        if now >= self._ship_at:
+            self._ship_at = now + _LOG_EVERY_S
+            for attempt in running:
+                self._settling.ship_log(attempt)
+
+    def _stop_all(self, reason: str) -> None:
+        """Take nothing more and let the running trials stop."""
+        self._takes_more, self._is_stopping = False, True
+        for attempt in self._attempts.values():
+            if not attempt.is_settling:
+                attempt.stop(reason, time.monotonic(), self._executor)
+
+    def _abort(self) -> None:
+        """End all trials now and give them back."""
+        self._executor.close()
+        for attempt in self._attempts.values():
+            if not attempt.is_settling:
+                self._settle(attempt, stopped(StopReason.PREEMPTED))
+
+    def _note(self, what: str, lease: str = "", reason: str = "") -> None:
+        self._news.put((what, lease, reason))
+        self._executor.wake()
+
+    def _register(self) -> str:
+        exact = self._allow.exactly
+        answer = self._client.rest.register_worker(
+            {
+                "name": self._name[:256],
+                "host": (platform.node() or "localhost")[:256],
+                "slots": self.pool.slots,
+                "devices": self.pool.describe(),
+                "runners": _RUNNERS if exact is None else [k for k in _RUNNERS if k in exact],
+                "allow": list(self._allow.rules),
+                "labels": {"platform": platform.system()},
+            }
+        )
+        return str(answer["id"])
+
+
+def make_pool(names: str, slots: int | None) -> ResourcePool:
+    """The resources that `--devices` and `--slots` leave to a worker."""
+    return ResourcePool(devices.cores(), devices.choose(names, settings.visible_gpus()), slots)

@@ -1,0 +1,121 @@
+"""Workers inside this process, for `tuner study run` and `study.optimize(workers=…)`."""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from tuner.client.client import Client
+from tuner.errors import TunerError, WorkerError
+from tuner.worker.agent import Agent
+from tuner.worker.allow import Allow
+from tuner.worker.sources import Asking
+
+
+class LocalWorkers:
+    """An agent in a thread, with trials in processes of their own.
+
+    Args:
+        client: Where the study is.
+        study: The study's name; nothing else is served.
+        slots: Trials at the same time; None: as many as cores or GPUs allow.
+        devices: `auto`, `cpu`, or e.g. `cuda:0`.
+        allow: What may run.
+        executor: `process`.
+        objective: A cloudpickled callable to run, whatever the study says about its trials.
+        trials: With `objective`: how many numbers the study is to have.
+    """
+
+    def __init__(  # noqa: PLR0913  the options of two commands
+        self,
+        client: Client,
+        study: str,
+        *,
+        slots: int | None = None,
+        devices: str = "auto",
+        allow: Allow | None = None,
+        executor: str = "process",
+        objective: bytes | None = None,
+        trials: int | None = None,
+    ) -> None:
+        self._client = client
+        self._study = study
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._stop = threading.Event()
+        self._failure: str | None = None
+        source = None
+        if objective is not None:
+            self._folder = tempfile.TemporaryDirectory(prefix="tuner-objective-")
+            file = Path(self._folder.name) / "objective.pkl"
+            file.write_bytes(objective)
+            source = Asking(client, study, {"objective": str(file)}, trials)
+        self._agent = Agent(
+            client,
+            devices=devices,
+            slots=slots,
+            executor=executor,
+            allow=allow,
+            studies=(study,),
+            source=source,
+        )
+        self._thread = threading.Thread(target=self._run, name="tuner-workers", daemon=True)
+
+    def start(self) -> None:
+        """Begin.
+
+        Raises:
+            WorkerError: If this machine cannot run the study's trials at all.
+        """
+        spec = self._client.rest.get_study(self._study).get("trial") or {}
+        resources: dict[str, Any] = spec.get("resources") or {}
+        if not self._agent.pool.could_ever_fit(resources):
+            raise WorkerError(
+                f"A trial of study {self._study!r} needs {resources['gpus']:g} GPUs, and this"
+                f" worker has {len(self._agent.pool.gpus)}.",
+                hint="Run a worker where they are, or change trial.resources.",
+            )
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the workers still work."""
+        return self._thread.is_alive()
+
+    @property
+    def error(self) -> str | None:
+        """Why the workers ended badly, or what keeps them from working; None if all is well."""
+        return self._failure or self._agent.error
+
+    def stop(self, reason: str = "paused") -> None:
+        """Take nothing more, and stop the running trials for `reason`; does not wait."""
+        self._agent.stop_reason = reason
+        self._stop.set()
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the workers have ended and everything is told."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        if self._folder is not None and not self.alive:
+            self._folder.cleanup()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop("preempted")
+        self.join()
+
+    def _run(self) -> None:
+        try:
+            self._agent.run(self._stop)
+        except TunerError as error:
+            self._failure = str(error)
