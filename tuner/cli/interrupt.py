@@ -9,15 +9,22 @@ from contextlib import contextmanager
 from types import FrameType
 
 
+class Asked(threading.Event):
+    """Set when a signal asked to stop; `number` is that signal's."""
+
+    number: int | None = None
+
+
 @contextmanager
-def two_step() -> Iterator[threading.Event]:
+def two_step() -> Iterator[Asked]:
     """An event that the first SIGINT or SIGTERM sets; the second raises KeyboardInterrupt."""
-    asked = threading.Event()
+    asked = Asked()
 
     def handle(number: int, frame: FrameType | None) -> None:
-        del number, frame
+        del frame
         if asked.is_set():
             raise KeyboardInterrupt
+        asked.number = number
         asked.set()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -194,7 +194,7 @@ def _run_here(session: Session, client: Client, local: LocalWorkers, name: str) 
         try:
             local.start()
             with Display(session.out) as display:
-                study = follow(client, name, display.show, asked, lambda: local.alive)
+                study = follow(client, name, display.show, asked, lambda: _trouble(local))
             if not asked.is_set():
                 local.stop()
                 local.join(None)
@@ -209,12 +209,17 @@ def _run_here(session: Session, client: Client, local: LocalWorkers, name: str) 
     raise typer.Exit(EXIT_INTERRUPTED)
 
 
+def _trouble(local: LocalWorkers) -> str | None:
+    """Why the workers have ended; None while they work."""
+    return None if local.alive else local.error or "nothing was left for them."
+
+
 def follow(
     client: Client,
     name: str,
     show: Callable[[Mapping[str, Any]], None],
     asked: threading.Event,
-    is_alive: Callable[[], bool],
+    trouble: Callable[[], str | None],
 ) -> dict[str, Any]:
     """Show a study again and again until it is finished or `asked` is set.
 
@@ -222,15 +227,14 @@ def follow(
         WorkerError: If the workers end before the study does.
     """
     while True:
-        alive = is_alive()
+        problem = trouble()
         study: dict[str, Any] = client.rest.get_study(name)
         show(study)
         if study["state"] == "finished" or asked.is_set():
             return study
-        if not alive:
+        if problem is not None:
             raise WorkerError(
-                f"The local workers ended, but study {name} is not finished"
-                f" ({study.get('state_reason') or study['state']}).",
+                f"The local workers ended, but study {name} is not finished: {problem}",
                 hint="Run the same command again to go on.",
             )
         asked.wait(POLL_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ from tuner.cli.nouns import group
 from tuner.cli.options import Json
 from tuner.cli.session import open_session
 from tuner.core.names import nearest
-from tuner.errors import Invalid, NotAvailable
+from tuner.errors import EXIT_INTERRUPTED, Invalid, NotAvailable
 
 app = group("Run trials on this machine for any study.")
 
@@ -73,6 +74,8 @@ def start(  # noqa: PLR0913 - one argument per option
             until_idle=until_idle,
         )
         agent.run(asked)
+    if asked.number == signal.SIGINT:
+        raise typer.Exit(EXIT_INTERRUPTED)
 
 
 @app.command("list")

@@ -95,14 +95,14 @@ def test_differences_are_counted_beyond_the_first_three():
 def test_following_ends_when_the_study_is_finished():
     seen: list[str] = []
     calls = Calls({**STORED, "state": "finished"})
-    follow(calls, "s", lambda study: seen.append(study["state"]), threading.Event(), lambda: True)
+    follow(calls, "s", lambda study: seen.append(study["state"]), threading.Event(), lambda: None)
     assert seen == ["finished"]
 
 
 def test_workers_that_end_before_the_study_are_an_error():
-    calls = Calls({**STORED, "state_reason": "no live worker may run it"})
-    with pytest.raises(WorkerError, match="no live worker may run it"):
-        follow(calls, "s", lambda _: None, threading.Event(), lambda: False)
+    calls = Calls(STORED)
+    with pytest.raises(WorkerError, match="the disk is full"):
+        follow(calls, "s", lambda _: None, threading.Event(), lambda: "the disk is full")
 
 
 def make_flags(**given: Any) -> Flags:
