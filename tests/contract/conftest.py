@@ -1,19 +1,26 @@
-"""An API over a real study manager, called in process."""
+"""A real study manager called in process: directly, and through the API."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import create_engine, text
 
 from tuner.api.app import create_app
+from tuner.core.messages import Ask, Heartbeat, Release, Report, StudyChange, Tell
+from tuner.core.model import parse
 from tuner.service.manager import Manager
+from tuner.storage.clock import ManualClock
+from tuner.storage.postgres import sqlalchemy_url
 
 BASE = "/api/v1"
 LINE = {"x": {"type": "float", "low": 0.0, "high": 1.0}}
@@ -112,3 +119,151 @@ def problem(answer: httpx2.Response, status: int, code: str | None = None) -> di
 @pytest.fixture(name="problem")
 def problem_fixture() -> Any:
     return problem
+
+
+class Service:
+    """A study manager called step by step, with a clock that moves only when told to."""
+
+    def __init__(self, runner: asyncio.Runner, url: str) -> None:
+        self.runner = runner
+        self.url = url
+        self.clock = ManualClock()
+        self.names = 0
+        self.manager = self._open()
+
+    def _open(self) -> Manager:
+        return self.runner.run(Manager.open(self.url, clock=self.clock, background=False))
+
+    def close(self) -> None:
+        self.runner.run(self.manager.close())
+
+    def reopen(self) -> None:
+        """Close the manager and open another one on the same database."""
+        self.close()
+        self.manager = self._open()
+
+    def run(self, call: Coroutine[Any, Any, Any]) -> Any:
+        return self.runner.run(call)
+
+    def together(self, *calls: Coroutine[Any, Any, Any]) -> list[Any]:
+        """Run calls at the same time; errors are returned in their places."""
+
+        async def gather() -> list[Any]:
+            return await asyncio.gather(*calls, return_exceptions=True)
+
+        return self.runner.run(gather())
+
+    def body(self, **fields: Any) -> dict[str, Any]:
+        """A study file with a fresh name: one float, one objective, random search."""
+        self.names += 1
+        return {
+            "name": f"study-{self.names}",
+            "objective": ["loss", "minimize"],
+            "space": LINE,
+            "sampler": "random",
+            **fields,
+        }
+
+    def new_study(self, **fields: Any) -> str:
+        answer = self.run(self.manager.create_study(self.body(**fields)))
+        assert answer.status == 201
+        return str(answer.body["name"])
+
+    def study(self, name: str) -> dict[str, Any]:
+        return self.run(self.manager.get_study(name))
+
+    def trial(self, name: str, number: int) -> dict[str, Any]:
+        return self.run(self.manager.get_trial(name, number))
+
+    def change(self, name: str, **body: Any) -> dict[str, Any]:
+        return self.run(self.manager.change_study(name, parse(StudyChange, body)))
+
+    def ask(self, name: str, count: int = 1, key: str | None = None, **more: Any) -> list[Any]:
+        """Leased trials."""
+        answer = self.run(self.manager.ask(name, parse(Ask, {"count": count, **more}), key))
+        assert answer.status == 200
+        return list(answer.body["trials"])
+
+    def add(self, name: str, data: Any, key: str | None = None) -> Any:
+        """Enqueued or imported: the trial, or the list of trials."""
+        answer = self.run(self.manager.add_trials(name, data, key))
+        assert answer.status == 201
+        return answer.body.get("trials", answer.body)
+
+    def report(self, trial: dict[str, Any], *rows: tuple[int, dict[str, Any]], **more: Any) -> Any:
+        """Report (step, values) rows with a leased trial's lease."""
+        rows_ = [{"step": step, "values": values} for step, values in rows]
+        body = parse(Report, {"lease": trial["lease"], "measurements": rows_, **more})
+        return self.run(self.manager.report(trial["study"], trial["number"], body))
+
+    def heartbeat(self, trial: dict[str, Any]) -> dict[str, Any]:
+        body = Heartbeat(lease=trial["lease"])
+        return self.run(self.manager.heartbeat(trial["study"], trial["number"], body))
+
+    def tell(
+        self, trial: dict[str, Any], loss: Any = None, key: str | None = None, **body: Any
+    ) -> dict[str, Any]:
+        """End an attempt: `complete` with `loss`, or as `body` says; the trial after it."""
+        if loss is not None:
+            body["values"] = {"loss": loss}
+        body = {"lease": trial["lease"], "state": "complete", **body}
+        answer = self.run(
+            self.manager.tell(trial["study"], trial["number"], parse(Tell, body), key)
+        )
+        assert answer.status == 200
+        return answer.body
+
+    def release(self, trial: dict[str, Any], **body: Any) -> dict[str, Any]:
+        body_ = parse(Release, {"lease": trial["lease"], **body})
+        return self.run(self.manager.release(trial["study"], trial["number"], body_))
+
+    def trials(self, name: str, **query: Any) -> list[dict[str, Any]]:
+        return list(self.run(self.manager.list_trials(name, limit=1000, **query))["items"])
+
+    def expire(self, seconds: float = 61.0) -> int:
+        """Let time pass and sweep; how many leases ran out."""
+        self.clock.advance(seconds)
+        return self.run(self.manager.sweep())
+
+
+@contextmanager
+def serving(url: str) -> Iterator[Service]:
+    with asyncio.Runner() as runner:
+        service = Service(runner, url)
+        try:
+            yield service
+        finally:
+            service.close()
+
+
+@pytest.fixture(scope="module", params=("sqlite", "postgresql"))
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """A study manager on each kind of database, shared by the tests of a module."""
+    if request.param == "sqlite":
+        with serving(f"sqlite:///{tmp_path_factory.mktemp('service') / 'tuner.db'}") as made:
+            yield made
+        return
+    with empty_database(request.getfixturevalue("postgres_server")) as url, serving(url) as made:
+        yield made
+
+
+@pytest.fixture
+def fresh_service(database_url: str) -> Iterator[Service]:
+    """A study manager on a database of its own."""
+    with serving(database_url) as made:
+        yield made
+
+
+@contextmanager
+def empty_database(server: str) -> Iterator[str]:
+    name = f"m{uuid4().hex[:12]}"
+    engine = create_engine(sqlalchemy_url(server), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    url = engine.url.set(database=name, drivername="postgresql")
+    yield url.render_as_string(hide_password=False)
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
+    engine.dispose()

@@ -43,9 +43,12 @@ def resolve(params: Mapping[str, Any], name: str) -> Any:
 
 
 def nearest(name: object, known: Iterable[str]) -> str | None:
-    """The known name that is most like `name`, or None if none is close."""
+    """The known name that is most like `name` or begins with it, or None if none is close."""
     options = list(known)
     text = str(name)
+    longer = [option for option in options if len(text) > 1 and option.startswith(text)]
+    if len(longer) == 1:
+        return longer[0]
     close = difflib.get_close_matches(text, options, n=1, cutoff=0.6)
     if not close:
         lowered = {option.lower(): option for option in options}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
@@ -57,7 +57,12 @@ class _Base(Value):
         if "log" in data and "scale" in cls.model_fields:
             log = data.pop("log")
             if not isinstance(log, bool):
-                raise field_error(f"found {log!r}, expected true or false.", at="log", found=log)
+                raise field_error(
+                    f"found {log!r}, must be true or false.",
+                    at="log",
+                    found=log,
+                    allowed="true or false",
+                )
             if log and data.get("scale", "log") != "log":
                 raise field_error("give either log or scale.", at="scale", found=data["scale"])
             if log:
@@ -84,6 +89,7 @@ class _Base(Value):
 class _Range(_Base):
     """What float and int parameters share."""
 
+    short_forms: ClassVar[tuple[str, ...]] = ("log",)
     scale: Scale = "linear"
 
     def to_scale(self, x: float) -> float:

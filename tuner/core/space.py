@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
-from tuner.core.model import join, parse, unknown_key
+from tuner.core.model import join, parse, shown, unknown_key
 from tuner.core.names import PARAMETER_NAME, nearest
 from tuner.core.parameter import (
     CLASSES,
@@ -291,7 +291,7 @@ def parse_parameter(data: Any, path: str) -> AnyParameter:
             (f"found {kind!r}" if kind is not None else "is missing")
             + f"; allowed: {', '.join(CLASSES)}."
             + (f" Did you mean {near!r}?" if near else ""),
-            found=kind if isinstance(kind, str) else repr(kind)[:80],
+            found=shown(kind),
             allowed=list(CLASSES),
             nearest=near,
         )

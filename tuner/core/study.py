@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final, Literal
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import (
     BaseModel,
@@ -17,8 +18,7 @@ from pydantic import (
 
 from tuner.core.lifecycle import RETRYABLE, Reason
 from tuner.core.model import Value, field_error, join, parse
-from tuner.core.names import METRIC_NAME, STUDY_NAME
-from tuner.core.parameter import Scalar
+from tuner.core.names import METRIC_NAME, STUDY_NAME, nearest
 from tuner.core.space import check_name, dump_parameter, parse_parameter
 from tuner.core.wire import check_plain
 from tuner.errors import Invalid, InvalidSpace
@@ -175,7 +175,9 @@ class TrialSpec(Value):
             )
         if self.command is not None and not (self.command and isinstance(self.command[0], str)):
             raise field_error(
-                "must start with the program, e.g. [python, train.py].", at="command", found="[]"
+                "must start with the program, e.g. [python, train.py].",
+                at="command",
+                found=[list(part) for part in self.command[:1]],
             )
         return self
 
@@ -265,6 +267,7 @@ class StudySpec(Value):
     budget: Budget = Budget()
     trial: TrialSpec | None = None
     tags: dict[str, StrictStr | StrictInt | StrictFloat | bool] = Field(default_factory=dict)
+    short_forms: ClassVar[tuple[str, ...]] = ("objective",)
 
     @classmethod
     def read(cls, data: Any) -> StudySpec:
@@ -280,7 +283,8 @@ class StudySpec(Value):
             raise Invalid("A study is a mapping with the keys name, objectives, space, …")
         check_plain(data)
         data = {key: value for key, value in data.items() if value is not None}
-        if "objective" in data:
+        is_single = "objective" in data
+        if is_single:
             if "objectives" in data:
                 raise Invalid.at("objective", "give either objective or objectives, not both.")
             data["objectives"] = (_objective(data.pop("objective")),)
@@ -290,7 +294,12 @@ class StudySpec(Value):
             data["constraints"] = tuple(data["constraints"])
         if "space" in data:
             data["space"] = SpaceSpec.read(data["space"])
-        return parse(cls, data)
+        try:
+            return parse(cls, data)
+        except Invalid as error:
+            if not is_single:
+                raise
+            raise _as_given(error) from None
 
     @model_validator(mode="after")
     def _consistent(self) -> StudySpec:
@@ -361,14 +370,24 @@ def _objective(data: Any) -> Any:
     return data
 
 
+def _as_given(error: Invalid) -> Invalid:
+    """The error with the path of `objective` as it was given."""
+    written, given = "objectives[0]", "objective"
+    fields = [replace(field, path=field.path.replace(written, given)) for field in error.errors]
+    return type(error)(error.message.replace(written, given), hint=error.hint, errors=fields)
+
+
 def _reason(value: Any, index: int) -> Reason:
-    allowed = sorted(RETRYABLE)
+    allowed = sorted(str(reason) for reason in RETRYABLE)
     if value not in allowed:
+        near = nearest(value, allowed)
         raise field_error(
-            f"{value!r} is not a reason to retry; allowed: {', '.join(allowed)}.",
+            f"{value!r} is not a reason to retry; allowed: {', '.join(allowed)}."
+            + (f" Did you mean {near!r}?" if near else ""),
             at=f"retry_on[{index}]",
             found=str(value)[:80],
             allowed=allowed,
+            nearest=near,
         )
     return Reason(value)
 
@@ -377,8 +396,3 @@ def _is_entrypoint(text: str) -> bool:
     module, _, function = text.partition(":")
     parts = [*module.split("."), *function.split(".")]
     return bool(module and function) and all(part.isidentifier() for part in parts)
-
-
-def read_scalar(value: Any) -> Scalar | None:
-    """`value` if it is a scalar that a parameter can take, else None."""
-    return value if isinstance(value, bool | int | float | str) else None

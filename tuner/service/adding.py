@@ -100,7 +100,7 @@ def _enqueue(
     params: dict[str, Any] | None = fixed
     if complete:
         params = space.check(fixed, join(path, "params"))
-    elif samplers.needs_history(spec.sampler.name):
+    elif fixed and samplers.needs_history(spec.sampler.name):
         params = None
     else:
         params = _complete(spec, study, fixed, number)
