@@ -236,11 +236,17 @@ def serving(url: str) -> Iterator[Service]:
             service.close()
 
 
+@pytest.fixture
+def service(shared_service: Service) -> Service:
+    """A study manager on each kind of database, shared by a module; no lease is left over."""
+    shared_service.expire(1e6)
+    return shared_service
+
+
 @pytest.fixture(scope="module", params=("sqlite", "postgresql"))
-def service(
+def shared_service(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Service]:
-    """A study manager on each kind of database, shared by the tests of a module."""
     if request.param == "sqlite":
         with serving(f"sqlite:///{tmp_path_factory.mktemp('service') / 'tuner.db'}") as made:
             yield made

@@ -195,12 +195,10 @@ def test_an_import_must_be_whole(service):
         service.add(name, {"params": whole, "state": "complete", "values": {"loss": "nan"}})
     with pytest.raises(Invalid):
         service.add(name, {"params": whole, "state": "complete", "values": {"loss": True}})
+    twice = [{"step": 1, "values": {"loss": 1}}, {"step": 1, "values": {"loss": 2}}]
+    doubled = {"params": whole, "state": "complete", "measurements": twice}
     with pytest.raises(Conflict):
-        twice = [{"step": 1, "values": {"loss": 1}}, {"step": 1, "values": {"loss": 2}}]
-        service.add(
-            name,
-            {"params": whole, "state": "complete", "values": {"loss": 1}, "measurements": twice},
-        )
+        service.add(name, doubled)
     assert service.trials(name) == []
 
 

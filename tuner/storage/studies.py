@@ -69,11 +69,16 @@ def page(
 
 
 def leasable(tx: Tx, names: Sequence[str] | None) -> Sequence[Row[Any]]:
-    """Active studies, the one served longest ago first."""
+    """Active studies, the one served longest ago first; of equals the one with fewer running."""
     statement = (
         select(studies)
         .where(studies.c.state == "active")
-        .order_by(studies.c.leased_at.is_not(None), studies.c.leased_at, studies.c.id)
+        .order_by(
+            studies.c.leased_at.is_not(None),
+            studies.c.leased_at,
+            studies.c.n_running,
+            studies.c.id,
+        )
     )
     if names is not None:
         statement = statement.where(studies.c.name.in_(names))
