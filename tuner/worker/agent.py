@@ -139,6 +139,11 @@ class Agent:
             self._lease_pool.shutdown(wait=False, cancel_futures=True)
             shutil.rmtree(folder, ignore_errors=True)
 
+    def abort(self) -> None:
+        """End as after a KeyboardInterrupt, from another thread."""
+        # seen within one poll; the executor may not be there yet to be woken
+        self._news.put(("abort", "", ""))
+
     def _work(self, stop: threading.Event) -> None:
         while True:
             if stop.is_set() and not self._is_stopping:
@@ -163,6 +168,8 @@ class Agent:
             except Empty:
                 return
             attempt = self._attempts.get(lease)
+            if what == "abort":
+                raise KeyboardInterrupt
             if what == "drain":
                 self._takes_more = False
             elif what == "stop" and attempt is not None and not attempt.is_settling:

@@ -94,6 +94,11 @@ class LocalWorkers:
         self._agent.stop_reason = reason
         self._stop.set()
 
+    def abort(self) -> None:
+        """End the running trials at once (they are still given back); does not wait."""
+        if self.alive:
+            self._agent.abort()
+
     def join(self, timeout: float | None = None) -> None:
         """Wait until the workers have ended and everything is told."""
         if self._thread.ident is not None:

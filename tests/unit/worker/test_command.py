@@ -1,0 +1,122 @@
+"""Commands: no shell, reports on stdout, SIGTERM and grace, exit codes."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tuner.errors import InvalidMetric
+from tuner.worker.command import read_report
+from tuner.worker.endings import of_exit
+
+PYTHON = [sys.executable, "-c"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b'tuner: {"step": 3, "val_loss": 0.31}\n', (3, {"val_loss": 0.31})),
+        (b'tuner:{"step": 0, "a": 1, "b": "NaN"}', (0, {"a": 1.0})),
+        (b'tuner: {"step": 1, "a": Infinity}', (1, {"a": float("inf")})),
+    ],
+)
+def test_report_lines_are_read(line, expected):
+    step, metrics = read_report(line)
+    metrics.pop("b", None)
+    assert (step, metrics) == expected
+
+
+@pytest.mark.parametrize(
+    "line",
+    [b"tuner: hello", b"tuner: []", b'tuner: {"loss": 1}', b'tuner: {"step": 1.5, "a": 1}']
+    + [b'tuner: {"step": true, "a": 1}', b'tuner: {"step": 1, "a": "x"}', b"tuner: \xff"]
+    + [b'tuner: {"step": 1, "a": true}', b'tuner: {"step": 1, "a": null}'],
+)
+def test_other_lines_are_refused(line):
+    with pytest.raises((ValueError, InvalidMetric)):
+        read_report(line)
+
+
+def test_placeholders_are_filled_in_and_no_shell_reads_them(bench):
+    show = "import sys; print(sys.argv[1:], file=sys.stderr); sys.exit(4)"
+    argv = [*PYTHON, show, "--x={x}", "$HOME; {{ok}}", ["--momentum", "{momentum}"], ["-v", "{x}"]]
+    key = bench.command(argv)
+    outcome = bench.end(key).outcome
+    assert outcome.message == "['--x=1.5', '$HOME; {ok}', '-v', '1.5']"
+    assert (outcome.state, outcome.reason) == ("fail", "error")
+
+
+def test_the_last_line_of_stderr_is_the_message(bench):
+    key = bench.command([*PYTHON, "raise ValueError('bad shape')"])
+    outcome = bench.end(key).outcome
+    assert outcome.message == "ValueError: bad shape"
+    assert "Traceback" in bench.log(key)
+
+
+def test_exit_0_takes_what_was_reported(bench):
+    outcome = bench.end(bench.command([*PYTHON, "print('hello')"])).outcome
+    assert (outcome.action, outcome.state, outcome.values) == ("tell", "complete", None)
+
+
+def test_running_out_of_memory_shows_in_the_last_line(bench):
+    outcome = bench.end(bench.command([*PYTHON, "raise MemoryError()"])).outcome
+    assert outcome.reason == "oom"
+
+
+def test_a_program_that_is_not_there_fails_the_trial(bench):
+    outcome = bench.end(bench.command(["no-such-program-anywhere"])).outcome
+    assert outcome.state == "fail"
+    assert "no-such-program-anywhere" in outcome.message
+
+
+def test_a_line_that_is_no_report_is_said_in_the_log(bench):
+    key = bench.command([*PYTHON, "print('tuner: oops')"])
+    bench.end(key)
+    assert "this line is no report" in bench.log(key)
+
+
+def test_a_stop_is_sigterm_and_the_exit_after_it_ends_by_the_reason(bench):
+    script = """
+import signal, sys, time
+from pathlib import Path
+def leave(*_):
+    Path('left').touch()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+Path('pids').write_text('1')
+time.sleep(600)
+"""
+    key = bench.command([*PYTHON, script.replace("{", "{{").replace("}", "}}")], grace=10)
+    bench.pids()
+    bench.executor.ask_to_stop(key, "pruned")
+    outcome = bench.end(key).outcome
+    assert (outcome.action, outcome.state) == ("tell", "pruned")
+    assert (bench.folder / "left").exists()
+
+
+def test_a_command_that_ignores_sigterm_is_killed_after_the_grace(bench, gone):
+    script = """
+import os, signal, subprocess, sys, time
+from pathlib import Path
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, '-c', 'import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)'])
+Path('draft').write_text(str(os.getpid()) + ' ' + str(child.pid))
+Path('draft').rename('pids')
+time.sleep(600)
+"""
+    key = bench.command([*PYTHON, script], grace=0.3)
+    pids = bench.pids(count=2)
+    bench.executor.ask_to_stop(key, "cancelled")
+    outcome = bench.end(key).outcome
+    assert (outcome.state, outcome.reason) == ("fail", "cancelled")
+    assert gone(pids)
+
+
+@pytest.mark.parametrize(
+    ("code", "kills", "reason"),
+    [(-9, 0, "killed"), (-9, 1, "oom"), (137, 0, "killed"), (-11, 0, "error"), (-15, 0, "killed")]
+    + [(1, 0, "error"), (0, 0, "no-result"), (143, 0, "error"), (255, 0, "error")],
+)
+def test_exit_codes_say_why(code, kills, reason):
+    assert of_exit(code, "", kills).reason == reason

@@ -1,0 +1,277 @@
+"""How trials end, and that nothing of them survives."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from tuner.settings import child_environment
+
+LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc and prctl")
+SLEEPER = "[sys.executable, '-c', 'import time; time.sleep(600)']"
+
+
+def test_what_the_objective_returns_is_the_outcome(bench):
+    end = bench.end(bench.python("return {'loss': 0.25, 'more': float('inf')}"))
+    assert end.code == 0
+    assert end.outcome.action == "tell"
+    assert end.outcome.state == "complete"
+    assert end.outcome.values == {"loss": 0.25, "more": float("inf")}
+
+
+def test_an_exception_fails_the_trial_and_its_traceback_is_in_the_log(bench):
+    key = bench.python("raise ValueError('wrong shape')")
+    outcome = bench.end(key).outcome
+    assert (outcome.state, outcome.reason) == ("fail", "error")
+    assert outcome.message == "ValueError: wrong shape"
+    assert "raise ValueError('wrong shape')" in bench.log(key)
+
+
+def test_running_out_of_memory_is_told_apart_from_an_error(bench):
+    assert bench.end(bench.python("raise MemoryError")).outcome.reason == "oom"
+
+
+def test_sys_exit_fails_the_trial(bench):
+    outcome = bench.end(bench.python("sys.exit(3)")).outcome
+    assert (outcome.state, outcome.reason) == ("fail", "error")
+    assert "3" in outcome.message
+
+
+def test_a_process_that_leaves_without_a_word_has_no_outcome(bench):
+    end = bench.end(bench.python("os._exit(0)"))
+    assert (end.code, end.outcome) == (0, None)
+
+
+def test_a_segmentation_fault_ends_the_trial_only(bench):
+    key = bench.python("import ctypes; ctypes.string_at(0)")
+    other = bench.python("time.sleep(0.5); return 1.0")
+    ends = {}
+    while len(ends) < 2:
+        ends.update({end.key: end for end in bench.executor.poll(5)})
+    assert ends[key].code == -signal.SIGSEGV
+    assert ends[other].outcome.values == {"loss": 1.0}
+
+
+def test_a_module_that_is_not_there_is_named(bench):
+    job = bench.job({"python": "no_such_module_anywhere:f"})
+    bench.executor.start(job)
+    outcome = bench.end(job.key).outcome
+    assert "no_such_module_anywhere" in outcome.message
+    assert outcome.state == "fail"
+
+
+def test_a_wrong_function_name_gets_the_nearest(bench):
+    bench.python("return 1.0")
+    job = bench.job({"python": "user_code_0:ff"})
+    bench.executor.start(job)
+    ends = [bench.end(job.key)]
+    assert "Did you mean 'f'?" in ends[0].outcome.message
+
+
+def test_user_code_is_read_anew_for_each_trial(bench):
+    assert bench.end(bench.python("return 1.0")).outcome.values == {"loss": 1.0}
+    (bench.folder / "user_code_0.py").write_text("def f(trial):\n    return 2.5\n")
+    job = bench.job({"python": "user_code_0:f"})
+    bench.executor.start(job)
+    assert bench.end(job.key).outcome.values == {"loss": 2.5}
+
+
+def test_each_trial_has_its_own_environment(bench):
+    first = bench.end(bench.python("os.environ['LEAK'] = '1'; return len(os.environ['MARK'])"))
+    assert first.outcome.state == "complete"
+    key = bench.python("print(os.environ['MARK'], os.environ.get('LEAK')); return 0")
+    bench.end(key)
+    assert bench.log(key).split() == [key, "None"]
+
+
+def test_trials_do_not_share_their_random_numbers(bench):
+    code = "import numpy, random; return {'loss': numpy.random.rand(), 'r': random.random()}"
+    first, second = (bench.end(bench.python(code)).outcome.values for _ in range(2))
+    assert first["loss"] != second["loss"]
+    assert first["r"] != second["r"]
+
+
+def test_a_fork_of_the_objective_does_not_speak_for_the_trial(bench):
+    code = """
+        if os.fork() == 0:
+            return 99.0
+        time.sleep(0.3)
+        return 1.0
+    """
+    assert bench.end(bench.python(code)).outcome.values == {"loss": 1.0}
+
+
+def test_handlers_registered_by_user_code_run_at_the_end(bench):
+    key = bench.python("import atexit; atexit.register(print, 'bye'); return 1.0")
+    bench.end(key)
+    assert "bye" in bench.log(key)
+
+
+def test_huge_output_does_not_hold_up_the_trial(bench):
+    key = bench.python("[print('x' * 1000) for _ in range(20_000)]; return 1.0")
+    assert bench.end(key).outcome.state == "complete"
+    assert len(bench.log(key)) == 20_000 * 1001
+
+
+def test_kill_ends_grandchildren_too(bench, gone):
+    key = bench.python(f"""
+        child = subprocess.Popen({SLEEPER})
+        Path('pids').write_text(f'{{os.getpid()}} {{child.pid}}')
+        time.sleep(600)
+    """)
+    pids = bench.pids(count=2)
+    bench.executor.kill(key)
+    assert bench.end(key).code == -signal.SIGKILL
+    assert gone(pids)
+
+
+@LINUX
+def test_kill_finds_descendants_that_left_the_group(bench, gone):
+    key = bench.python(f"""
+        child = subprocess.Popen({SLEEPER}, start_new_session=True)
+        Path('pids').write_text(f'{{child.pid}}')
+        time.sleep(600)
+    """)
+    pids = bench.pids()
+    bench.executor.kill(key)
+    bench.end(key)
+    assert gone(pids)
+
+
+@LINUX
+def test_a_daemon_left_behind_ends_with_its_trial(bench, gone):
+    key = bench.python(f"""
+        if os.fork() == 0:
+            os.setsid()
+            child = subprocess.Popen({SLEEPER}, start_new_session=True)
+            Path('pids').write_text(f'{{child.pid}}')
+            os._exit(0)
+        while not Path('pids').exists():
+            time.sleep(0.01)
+        return 1.0
+    """)
+    assert bench.end(key).outcome.state == "complete"
+    assert gone(bench.pids())
+
+
+@LINUX
+def test_what_a_crashed_trial_leaves_behind_is_ended(bench, gone):
+    key = bench.python(f"""
+        child = subprocess.Popen({SLEEPER}, start_new_session=True)
+        Path('pids').write_text(f'{{child.pid}}')
+        os.kill(os.getpid(), signal.SIGKILL)
+    """)
+    assert bench.end(key).code == -signal.SIGKILL
+    assert gone(bench.pids())
+
+
+@LINUX
+def test_ending_one_trial_leaves_the_others_alone(bench):
+    other = bench.python(f"""
+        child = subprocess.Popen({SLEEPER}, start_new_session=True)
+        Path('pids').write_text(f'{{child.pid}}')
+        while not Path('go').exists():
+            time.sleep(0.01)
+        running = child.poll() is None
+        return float(running)
+    """)
+    bench.pids()
+    bench.end(bench.python("subprocess.Popen(['true'], start_new_session=True); return 0"))
+    (bench.folder / "go").touch()
+    assert bench.end(other).outcome.values == {"loss": 1.0}
+
+
+def test_sigterm_can_be_ignored_but_sigkill_cannot(bench):
+    key = bench.python("""
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        Path('pids').write_text(str(os.getpid()))
+        time.sleep(600)
+    """)
+    bench.pids()
+    bench.executor.terminate(key)
+    assert bench.executor.poll(0.3) == []
+    bench.executor.kill(key)
+    assert bench.end(key).code == -signal.SIGKILL
+
+
+def test_a_request_to_stop_reaches_the_objective(bench):
+    key = bench.python("""
+        Path('pids').write_text(str(os.getpid()))
+        while trial.should_stop() is None:
+            time.sleep(0.01)
+        return 5.0
+    """)
+    bench.pids()
+    bench.executor.ask_to_stop(key, "preempted")
+    outcome = bench.end(key).outcome
+    assert (outcome.action, outcome.reason) == ("release", "preempted")
+
+
+AGENT = """
+import sys, time
+sys.path[:0] = [{tests!r}]
+from pathlib import Path
+from conftest import Bench
+from tuner.worker.executors.process import ProcessExecutor
+executor = ProcessExecutor()
+bench = Bench(executor, Path({folder!r}))
+bench.python({code!r})
+while True:
+    executor.poll(1)
+"""
+
+
+def test_trials_end_when_their_agent_is_killed(tmp_path, gone):
+    code = textwrap.dedent(f"""
+        child = subprocess.Popen({SLEEPER}, start_new_session=True)
+        Path('pids').write_text(f'{{os.getpid()}} {{os.getppid()}} {{child.pid}}')
+        time.sleep(600)
+    """)
+    script = AGENT.format(tests=os.path.dirname(__file__), folder=str(tmp_path), code=code)
+    agent = subprocess.Popen([sys.executable, "-c", script], env=child_environment())
+    file = tmp_path / "pids"
+    deadline = time.monotonic() + 30
+    while not (file.exists() and len(file.read_text().split()) == 3):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    pids = [int(word) for word in file.read_text().split()]
+    agent.kill()
+    agent.wait()
+    if not sys.platform.startswith("linux"):
+        pids = pids[:2]
+    assert gone(pids)
+
+
+@LINUX
+def test_trials_end_with_their_fork_server_and_the_next_gets_a_new_one(own_bench, gone):
+    bench = own_bench()
+    key = bench.python("Path('pids').write_text(str(os.getpid())); time.sleep(600)")
+    pids = bench.pids()
+    os.kill(bench.executor.server_pid, signal.SIGKILL)
+    end = bench.end(key)
+    assert (end.code, end.outcome) == (None, None)
+    assert "fork server" in end.message
+    assert gone(pids)
+    assert bench.end(bench.python("return 1.0")).outcome.values == {"loss": 1.0}
+
+
+def test_fresh_interpreters_do_the_same_where_forking_is_not_safe(own_bench):
+    bench = own_bench(fork=False)
+    key = bench.python("print(trial.params['x']); return os.getpid() == os.getpgid(0)")
+    end = bench.end(key)
+    assert end.outcome.state == "fail"  # a boolean is no number
+    assert bench.log(key).startswith("1.5")
+
+
+def test_closing_ends_all_trials(own_bench, gone):
+    bench = own_bench()
+    bench.python("Path('pids').write_text(str(os.getpid())); time.sleep(600)")
+    pids = bench.pids()
+    bench.executor.close()
+    assert gone(pids)
