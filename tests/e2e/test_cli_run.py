@@ -145,25 +145,38 @@ def test_an_interrupted_run_gives_trials_back_and_goes_on(folder, start, tuner):
 
 
 def test_a_second_interrupt_ends_at_once(folder, start, tuner):
+    """Also trials that ignore the first signal; they are given back none the less."""
     (folder / "train.py").write_text(
-        "import signal, time\nsignal.signal(signal.SIGTERM, "
-        "signal.SIG_IGN)\nopen('started', 'w')\ntime.sleep(60)"
+        "import os, pathlib, signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        f"pathlib.Path({str(folder)!r}, 'started').write_text(str(os.getpid()) + ' ')\n"
+        "time.sleep(60)\n"
     )
     trial = {"command": [sys.executable, str(folder / "train.py"), "{x}"], "grace": 50}
     write_study(folder, 8, 0, trial=trial)
     run = start("study", "run", "s.json", "--workers", "1")
-    wait_for(lambda: _running(tuner) == 1 if (folder / "tuner.db").exists() else False)
+    started = folder / "started"
+    pid = int(
+        wait_for(
+            lambda: started.exists() and started.read_text().endswith(" ") and started.read_text()
+        )
+    )
     os.killpg(run.pid, signal.SIGINT)
-    line = wait_for(run.stderr.readline)
-    while "Ctrl-C again" not in line:
-        line = wait_for(run.stderr.readline)
+    while "Ctrl-C again" not in wait_for(run.stderr.readline):
+        pass
     os.killpg(run.pid, signal.SIGINT)
     assert run.wait(timeout=20) == 130
+    wait_for(lambda: not is_alive(pid), 10)
+    study = json.loads(tuner("study", "show", "quad", "--json")[1])
+    assert (study["counts"]["running"], study["counts"]["waiting"]) == (0, 1)
 
 
-def _running(tuner) -> int:
-    code, out, _ = tuner("study", "show", "quad", "--json")
-    return json.loads(out)["counts"]["running"] if code == 0 else 0
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_a_run_without_a_result_says_why_and_is_exit_1(folder, tuner):

@@ -108,14 +108,15 @@ def _show_winners(out: Output, client: Client, study: Json, winners: list[Json])
     metric = study["objectives"][0]["metric"]
     rows = []
     for trial in winners:
-        last, steps = last_values(client, study["name"], trial["number"])
+        rows_of = measurements(client, study["name"], trial["number"])
+        at = values_at(rows_of, study["objectives"][0], trial["values"].get(metric))
         rows.append(
             [
                 trial["params"][OPTIMIZER],
                 trial["number"],
                 trial["values"].get(metric),
-                last.get("val_accuracy"),
-                steps,
+                at.get("val_accuracy"),
+                max((row["step"] for row in rows_of), default=None),
                 views.trial_row(trial)[4],
                 {name: value for name, value in trial["params"].items() if name != OPTIMIZER},
             ]
@@ -127,26 +128,35 @@ def _show_winners(out: Output, client: Client, study: Json, winners: list[Json])
     out.table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
-def last_values(client: Client, name: str, number: int) -> tuple[dict[str, Any], int | None]:
-    """A trial's newest value of each metric, and its highest step."""
+def measurements(client: Client, name: str, number: int) -> list[Json]:
+    """What a trial reported, by step; the newest attempt last."""
 
     def fetch(limit: int, cursor: str | None) -> dict[str, Any]:
         page: dict[str, Any] = client.rest.measurements(name, number, cursor=cursor, limit=limit)
         return page
 
-    rows = collect(fetch, None)["items"]
-    newest: dict[str, Any] = {}
-    for row in sorted(rows, key=lambda row: (row["step"], row["attempt"])):
-        newest.update(row["values"])
-    return newest, max((row["step"] for row in rows), default=None)
+    rows: list[Json] = collect(fetch, None)["items"]
+    return sorted(rows, key=lambda row: (row["step"], row["attempt"]))
+
+
+def values_at(rows: list[Json], objective: Json, value: Any) -> dict[str, Any]:
+    """The metrics at the step whose value stands for the trial: the best or the last one."""
+    found: dict[str, Any] = {}
+    for row in rows:
+        found.update(row["values"])
+        if objective.get("from") == "best" and row["values"].get(objective["metric"]) == value:
+            break
+    return found
 
 
 def _feasible(
     client: Client, trial: Json, values: dict[str, float], constraints: list[Json]
 ) -> bool:
     if any(constraint["metric"] not in values for constraint in constraints):
-        reported, _ = last_values(client, trial["study"], trial["number"])
-        values = {**{key: _number(value) for key, value in reported.items()}, **values}
+        reported: dict[str, float] = {}
+        for row in measurements(client, trial["study"], trial["number"]):
+            reported |= {key: _number(value) for key, value in row["values"].items()}
+        values = {**reported, **values}
     return is_feasible(values, constraints)
 
 

@@ -23,6 +23,7 @@ from tuner.errors import (
     Invalid,
     StudyExists,
     StudyNotFound,
+    TunerError,
     WorkerError,
 )
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tuner.worker.local import LocalWorkers
 
 POLL_S: Final = 0.5
+_ABORT_S: Final = 10.0
 _COMPARED: Final = ("objectives", "constraints", "space", "sampler", "pruner", "trial")
 _BUDGET: Final = ("trials", "seconds", "target")
 
@@ -195,7 +197,7 @@ def _run_here(session: Session, client: Client, local: LocalWorkers, name: str) 
             local.start()
             with Display(session.out) as display:
                 study = follow(client, name, display.show, asked, lambda: _trouble(local))
-            if not asked.is_set():
+            if study["state"] == "finished":
                 local.stop()
                 local.join(None)
                 return study
@@ -203,8 +205,13 @@ def _run_here(session: Session, client: Client, local: LocalWorkers, name: str) 
             local.stop(reason="paused")
             local.join(None)
         except KeyboardInterrupt:
-            session.out.say("Ended at once; running trials come back when their lease runs out.")
-            os._exit(EXIT_INTERRUPTED)
+            local.abort()
+            local.join(_ABORT_S)
+            session.out.say("Ended at once.")
+        except TunerError:
+            local.abort()
+            local.join(_ABORT_S)
+            raise
     session.out.say(f"Study {name} stays active. Run the same command again to go on.")
     raise typer.Exit(EXIT_INTERRUPTED)
 

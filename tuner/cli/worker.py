@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -60,6 +62,7 @@ def start(  # noqa: PLR0913 - one argument per option
     _check_executor(executor)
     agent_module = optional.load("tuner.worker.agent", "worker")
     rights = optional.load("tuner.worker.allow", "worker").Allow
+    _log_to_stderr(quiet=session.out.quiet)
     with session.client() as client, interrupt.two_step() as asked:
         everything = client.database_url is not None and not allow
         agent = agent_module.Agent(
@@ -73,6 +76,7 @@ def start(  # noqa: PLR0913 - one argument per option
             lease_seconds=lease_seconds,
             until_idle=until_idle,
         )
+        session.out.say(f"Worker {name or platform.node()} serves {client.url}.")
         agent.run(asked)
     if asked.number == signal.SIGINT:
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -118,6 +122,12 @@ def drain(
         session.out.document(worker)
     else:
         session.out.say(f"Worker {worker_id} gets no more trials.")
+
+
+def _log_to_stderr(*, quiet: bool) -> None:
+    """Say which trials start and end; the libraries' own talk is left out."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(message)s")
+    logging.getLogger("tuner").setLevel(logging.WARNING if quiet else logging.INFO)
 
 
 def _check_executor(executor: str) -> None:
