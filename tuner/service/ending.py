@@ -116,8 +116,7 @@ def final_values(tx: Tx, trial_id: int, spec: StudySpec, ending: Ending) -> dict
                 values[constraint.metric] = last
     if ending.state == TrialState.COMPLETE:
         require_objectives(spec, values)
-        return values
-    return dict(ending.values or {})
+    return values
 
 
 def require_objectives(spec: StudySpec, values: dict[str, float]) -> None:
