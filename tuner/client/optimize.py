@@ -14,6 +14,7 @@ from tuner.errors import Invalid, ObjectiveFailed
 
 if TYPE_CHECKING:
     from tuner.client.study import Study
+    from tuner.worker.local import LocalWorkers
 
 Progress = Callable[[dict[str, Any]], None]
 _POLL_S: Final = 0.5
@@ -75,12 +76,20 @@ def optimize_with_workers(
                 local.join(_POLL_S)
                 _show(study, shown, progress)
         except KeyboardInterrupt:
-            local.stop("preempted")
-            local.join(None)
+            _give_back(local)
             raise
     _show(study, shown, progress)
     if local.error is not None:
         raise ObjectiveFailed(f"The workers of study {study.name!r} ended: {local.error}")
+
+
+def _give_back(local: LocalWorkers) -> None:
+    """Let the running trials leave in order; a second Ctrl-C ends them at once."""
+    local.stop("preempted")
+    try:
+        local.join(None)
+    except KeyboardInterrupt:
+        local.abort()
 
 
 def is_enough(study: Study, trials: int) -> bool:
