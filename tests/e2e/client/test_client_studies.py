@@ -171,25 +171,32 @@ def test_pause_resume_stop_and_delete(client, name, new_study):
         client.get_study(name)
 
 
-def test_watch_yields_what_happens_and_ends_with_the_study(connect, new_study, objective):
-    client = connect()
-    study = new_study(client, budget={"trials": 2})
+def test_watch_yields_what_happens_and_ends_with_the_study(client, name, new_study, objective):
+    study = new_study(client, name, budget={"trials": 2})
+    watching = client.get_study(name)
     events: list[str] = []
-    opened = threading.Event()
-
-    def look() -> None:
-        watching = connect().get_study("digits")
-        opened.set()
-        events.extend(event["event"] for event in watching.watch())
-
-    thread = threading.Thread(target=look)
+    thread = threading.Thread(
+        target=lambda: events.extend(event["event"] for event in iterate(watching, first))
+    )
+    first = threading.Event()
     thread.start()
-    opened.wait(20)
+    changes = 0
+    while not first.wait(0.05):
+        changes += 1
+        assert changes < 400
+        study.change(tags={"change": changes})
     study.optimize(objective)
     thread.join(30)
     assert not thread.is_alive()
-    assert events == [] or events[-1] == "study.finished"
+    assert events.count("trial.complete") == 2
+    assert events[-1] == "study.finished"
     assert list(study.watch()) == []
+
+
+def iterate(study, first):
+    for event in study.watch():
+        first.set()
+        yield event
 
 
 def test_a_checkpoint_travels_to_the_next_attempt(client, name, tmp_path, monkeypatch, new_study):
