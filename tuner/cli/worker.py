@@ -98,11 +98,14 @@ def list_(ctx: typer.Context, json: Json = False) -> None:
             worker.get("state"),
             worker.get("slots"),
             ", ".join(device["name"] for device in worker.get("devices", ())),
-            worker.get("last_seen_at"),
+            len(worker.get("running", ())),
+            str(worker.get("heartbeat_at") or "-")[:19].replace("T", " "),
         ]
         for worker in page["items"]
     ]
-    session.out.table(("id", "name", "host", "state", ">slots", "devices", "seen"), rows)
+    session.out.table(
+        ("id", "name", "host", "state", ">slots", "devices", ">running", "seen"), rows
+    )
 
 
 @app.command()

@@ -1,0 +1,82 @@
+from typing import Any
+
+import pytest
+
+from tuner.cli.output import Output
+from tuner.cli.result import best_by_optimizer, explain_failure, values_at
+
+STUDY = {
+    "name": "s",
+    "objectives": [{"metric": "acc", "direction": "maximize", "from": "last"}],
+    "constraints": [],
+}
+
+
+class Reported:
+    """Answers `measurements` with the rows given by trial number."""
+
+    def __init__(self, **rows: list[dict[str, Any]]) -> None:
+        self.rest = self
+        self.rows = rows
+
+    def measurements(self, name: str, number: int, **page: Any) -> dict[str, Any]:
+        return {"items": self.rows.get(f"t{number}", []), "next_cursor": None}
+
+
+def make_trial(number: int, optimizer: str, acc: Any, **changes: Any) -> dict[str, Any]:
+    return {
+        "study": "s",
+        "number": number,
+        "state": "complete",
+        "diverged": False,
+        "reason": None,
+        "params": {"optimizer": optimizer},
+        "values": {"acc": acc},
+        **changes,
+    }
+
+
+def test_each_optimizer_has_its_best_complete_finite_trial_best_first():
+    trials = [
+        make_trial(0, "sgd", 0.5),
+        make_trial(1, "sgd", 0.7),
+        make_trial(2, "adam", 0.6),
+        make_trial(3, "adam", 0.9),
+        make_trial(4, "adam", 0.99, state="pruned"),
+        make_trial(5, "adam", "Infinity", diverged=True),
+        make_trial(6, "sgd", 0.7),
+        make_trial(7, "lamb", "NaN", diverged=True),
+    ]
+    assert [t["number"] for t in best_by_optimizer(Reported(), STUDY, trials)] == [3, 1]
+
+
+def test_infeasible_trials_do_not_win():
+    study = {**STUDY, "constraints": [{"metric": "size", "at_most": 1.0}]}
+    rows = {f"t{i}": [{"attempt": 1, "step": 1, "values": {"size": size}}] for i, size in
+            enumerate([2.0, 0.5])}  # fmt: skip
+    trials = [make_trial(0, "sgd", 0.9), make_trial(1, "sgd", 0.5), make_trial(2, "sgd", 0.95)]
+    assert [t["number"] for t in best_by_optimizer(Reported(**rows), study, trials)] == [1]
+
+
+@pytest.mark.parametrize(("how", "expected"), [("last", 0.3), ("best", 0.2)])
+def test_other_metrics_are_those_of_the_step_that_counts(how, expected):
+    rows = [
+        {"attempt": 1, "step": step, "values": {"acc": acc, "other": other}}
+        for step, acc, other in ((1, 0.5, 0.1), (2, 0.9, 0.2), (3, 0.7, 0.3))
+    ]
+    value = 0.9 if how == "best" else 0.7
+    assert values_at(rows, {"metric": "acc", "from": how}, value)["other"] == expected
+
+
+def test_a_failure_names_the_most_frequent_reasons_first(capsys):
+    failed = {"state": "fail", "message": "no\nmemory"}
+    trials = [
+        make_trial(0, "sgd", 0, **{**failed, "reason": "error", "message": None}),
+        *(make_trial(i, "sgd", 0, **failed, reason="oom") for i in (1, 2)),
+    ]
+    explain_failure(Output(), "s", trials)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "Study s finished without a result."
+    assert lines[1] == "  oom: 2 trials, e.g. trial 1: no memory"
+    assert lines[2] == "  error: 1 trial, e.g. trial 0: no message"
+    assert "tuner trial log s 0" in lines[3]
