@@ -156,11 +156,9 @@ class ForkServer:
         """Tell of trials that have ended, after ending what they leave behind."""
         self._end_strangers()
         for pid in list(self._leaders):
-            if not _has_ended(pid):
+            status = _end_of(pid)
+            if status is None:
                 continue
-            # Not collected yet, the leader keeps its number: the group is certainly its own.
-            processes.send_group(pid, processes.KILL)
-            _, status = os.waitpid(pid, 0)
             key = self._leaders.pop(pid)
             for _ in range(_PASSES):
                 if not self._end_strangers():
@@ -190,10 +188,18 @@ class ForkServer:
             self._stopping = True
 
 
-def _has_ended(pid: int) -> bool:
-    """Whether a child is a zombie, without collecting it."""
-    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-    return os.waitid(os.P_PID, pid, flags) is not None
+def _end_of(pid: int) -> int | None:
+    """The wait status of a leader that has ended, its group ended too; None if it lives."""
+    if hasattr(os, "waitid"):
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return None
+        # Not collected yet, the leader keeps its number: the group is certainly its own.
+        processes.send_group(pid, processes.KILL)
+        return os.waitpid(pid, 0)[1]
+    ended, status = os.waitpid(pid, os.WNOHANG)  # macOS before Python 3.13
+    if ended:
+        processes.send_group(pid, processes.KILL)
+    return status if ended else None
 
 
 def main(argv: list[str]) -> None:

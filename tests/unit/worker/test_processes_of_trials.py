@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
@@ -233,7 +234,7 @@ def test_trials_end_when_their_agent_is_killed(tmp_path, gone):
         Path('pids').write_text(f'{{os.getpid()}} {{os.getppid()}} {{child.pid}}')
         time.sleep(600)
     """)
-    script = AGENT.format(tests=os.path.dirname(__file__), folder=str(tmp_path), code=code)
+    script = AGENT.format(tests=str(Path(__file__).parent), folder=str(tmp_path), code=code)
     agent = subprocess.Popen([sys.executable, "-c", script], env=child_environment())
     file = tmp_path / "pids"
     deadline = time.monotonic() + 30

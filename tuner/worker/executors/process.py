@@ -118,6 +118,10 @@ class ProcessExecutor:
         """See `Executor`."""
         self._order(key, do="kill")
 
+    def has_started(self, key: str) -> bool:
+        """See `Executor`."""
+        return self.pid_of(key) is not None
+
     def outcome_of(self, key: str) -> Outcome | None:
         """See `Executor`."""
         process = self._running.get(key)
