@@ -7,6 +7,13 @@ With more than one worker the trials run in that many processes.
 
 import sys
 
+from sklearn.datasets import load_wine
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
 import tuner
 
 SPACE = {
@@ -19,13 +26,6 @@ SPACE = {
 
 
 def objective(trial) -> float:
-    from sklearn.datasets import load_wine
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.model_selection import cross_val_score
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC
-
     params = trial.params
     if params["model"] == "svc":
         model = make_pipeline(StandardScaler(), SVC(C=params["C"], gamma=params["gamma"]))
