@@ -18,12 +18,16 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tuner.worker import child, processes, wire
 
 logger = logging.getLogger(__name__)
-PRELOAD: Final = "tuner.training.preload"
+# What built-in tasks load, and what user code that trains with torch does (the first step of an
+# optimizer loads the second).
+TASKS: Final = ("tuner.training.preload",)
+TORCH: Final = ("torch", "torch._dynamo")
 _LOOK_S: Final = 1.0
 _PASSES: Final = 100
 _PASS_S: Final = 0.005
@@ -88,7 +92,7 @@ class ForkServer:
             del self._inbox.fds[:2]
             self._start(message["id"], link, log)
         elif what == "preload":
-            self._preload()
+            self._preload(message["modules"])
         else:
             pid = next((p for p, key in self._leaders.items() if key == message["id"]), None)
             if pid is not None and what == "kill":
@@ -96,11 +100,12 @@ class ForkServer:
             elif pid is not None:
                 processes.signal_tree(pid, int(message["signal"]))
 
-    def _preload(self) -> None:
+    def _preload(self, modules: Sequence[str]) -> None:
         if not self._fork:
             return
         try:
-            importlib.import_module(PRELOAD)
+            for name in modules:
+                importlib.import_module(name)
         except ImportError as error:
             logger.warning("nothing preloaded: %s", error)
             return

@@ -276,3 +276,14 @@ def test_closing_ends_all_trials(own_bench, gone):
     pids = bench.pids()
     bench.executor.close()
     assert gone(pids)
+
+
+def test_torch_is_loaded_once_when_user_code_turns_out_to_need_it(own_bench):
+    bench = own_bench()
+    code = "loaded = 'torch' in sys.modules; import torch; return float(loaded)"
+    assert bench.end(bench.python(code)).outcome.values == {"loss": 0.0}
+    assert bench.end(bench.python(code), seconds=90).outcome.values == {"loss": 1.0}
+    both = "import torch; return {'loss': torch.rand(()), 'threads': torch.get_num_threads()}"
+    first, second = (bench.end(bench.python(both, cpus=2)).outcome.values for _ in range(2))
+    assert first["loss"] != second["loss"]
+    assert first["threads"] == 2
