@@ -46,7 +46,7 @@ def main(workers: int = 1) -> None:
             sampler={"name": "tpe", "seed": 1},
             exist_ok=True,
         )
-        study.optimize(objective, trials=16, workers=workers)
+        study.optimize(objective, trials=12, workers=workers)
         best = study.best
         assert best is not None
         print(f"best of {sum(study.counts.values())}: accuracy {best['values']['accuracy']:.3f}")

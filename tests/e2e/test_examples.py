@@ -101,10 +101,10 @@ def test_the_torch_loop_prunes_and_keeps_checkpoints(folder, run):
 
 
 def test_the_sklearn_objective_runs_in_this_process_and_in_two(folder, run):
-    assert "best of 16: accuracy 0.9" in run("examples/sklearn_objective.py", "2")
+    assert "best of 12: accuracy 0.9" in run("examples/sklearn_objective.py", "2")
     found = trials(folder, "sklearn")
-    assert [trial["state"] for trial in found] == ["complete"] * 16
-    assert "best of 16: accuracy 0.9" in run("examples/sklearn_objective.py")
+    assert [trial["state"] for trial in found] == ["complete"] * 12
+    assert "best of 12: accuracy 0.9" in run("examples/sklearn_objective.py")
 
 
 def test_the_command_is_run_with_its_optional_group(folder, run):
