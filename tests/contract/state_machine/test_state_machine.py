@@ -211,6 +211,7 @@ class Crash(Exception):
 FAULTS = st.sampled_from(["", "", "", "crash", "drop", "twin"])
 VALUES = st.sampled_from([0.0, 1.0, 2.0, "NaN"])
 REASONS = st.sampled_from([None, "error", "oom", "timeout", "killed", "preempted", "cancelled"])
+ENDS = st.sampled_from(FINISHED)
 PICK = st.integers(0, 2**16)
 
 
@@ -321,13 +322,10 @@ class StudyMachine(RuleBasedStateMachine):
 
     @rule(fault=FAULTS)
     def enqueue(self, fault: str) -> None:
-        self.keyed(
-            lambda key: self.service.add(self.name, {"params": {"x": 0.5}}, key),
-            self.model.enqueue,
-            fault,
-        )
+        body = {"params": {"x": 0.5}}
+        self.keyed(lambda key: self.service.add(self.name, body, key), self.model.enqueue, fault)
 
-    @rule(state=st.sampled_from(FINISHED), value=VALUES, fault=FAULTS)
+    @rule(state=ENDS, value=VALUES, fault=FAULTS)
     def import_a_trial(self, state: str, value: Any, fault: str) -> None:
         values = {} if state == "fail" else {"loss": value}
         body = {"params": {"x": 0.5}, "state": state, "values": values}
@@ -363,21 +361,14 @@ class StudyMachine(RuleBasedStateMachine):
     @rule(pick=PICK)
     def heartbeat(self, pick: int) -> None:
         trial = self.any_lease(pick)
-        answer = self.once(
-            lambda: self.service.heartbeat(trial),
-            lambda: self.model.held(trial["number"], trial["lease"]),
-        )
+        place = trial["number"], trial["lease"]
+        beat = self.service.heartbeat
+        answer = self.once(lambda: beat(trial), lambda: self.model.held(*place))
         if answer is not None:
             assert answer["reason"] == self.model.trials[trial["number"]].stop
 
     @precondition(lambda self: self.leases)
-    @rule(
-        pick=PICK,
-        state=st.sampled_from(FINISHED),
-        value=st.none() | VALUES,
-        reason=REASONS,
-        fault=FAULTS,
-    )
+    @rule(pick=PICK, state=ENDS, value=st.none() | VALUES, reason=REASONS, fault=FAULTS)
     def tell(self, pick: int, state: str, value: Any, reason: Any, fault: str) -> None:
         trial = self.any_lease(pick)
         body: dict[str, Any] = {"state": state}
@@ -385,13 +376,9 @@ class StudyMachine(RuleBasedStateMachine):
             body["reason"] = reason
         elif state != "fail" and value is not None:
             body["values"] = {"loss": value}
-        self._end(
-            trial,
-            str(sorted(body.items(), key=str)),
-            body,
-            lambda key: self.service.tell(trial, key=key, **body),
-            fault,
-        )
+        told = str(sorted(body.items(), key=str))
+        call = self.service.tell
+        self._end(trial, told, body, lambda key: call(trial, key=key, **body), fault)
 
     @precondition(lambda self: self.leases)
     @rule(pick=PICK, reason=REASONS.filter(bool), fault=FAULTS)
@@ -399,13 +386,15 @@ class StudyMachine(RuleBasedStateMachine):
         trial = self.any_lease(pick)
         body = {"state": "fail", "reason": reason}
         call = self.service.release
-        self._end(trial, "release", body, lambda _: call(trial, reason=reason), fault)
+        self._end(trial, "release", body, lambda: call(trial, reason=reason), fault)
 
     def _end(self, trial: Any, told: str, body: Any, call: Any, fault: str) -> None:
         def expected() -> bool:
             return self.model.end(trial["number"], trial["lease"], told, **body)
 
-        answer = self.keyed(call, expected, fault)
+        # a release has no key: it is idempotent by its lease
+        perform = self.once if told == "release" else self.keyed
+        answer = perform(call, expected, fault)
         if answer is not None:
             assert answer == self.first_told.setdefault(trial["lease"], answer)
 
@@ -415,12 +404,9 @@ class StudyMachine(RuleBasedStateMachine):
     @rule(pick=PICK, fault=FAULTS)
     def stop_a_trial(self, pick: int, fault: str) -> None:
         number = pick % len(self.model.trials)
-        call = self.service.manager.stop_trial
-        self.once(
-            lambda: self.service.run(call(self.name, number)),
-            lambda: self.model.stop(number),
-            fault,
-        )
+        stop = self.service.manager.stop_trial
+        call = lambda: self.service.run(stop(self.name, number))  # noqa: E731 - short
+        self.once(call, lambda: self.model.stop(number), fault)
 
     @precondition(lambda self: self.model.trials)
     @rule(pick=PICK, fault=FAULTS)
@@ -473,9 +459,8 @@ class StudyMachine(RuleBasedStateMachine):
     def delete_and_create_again(self) -> None:
         self.service.run(self.service.manager.delete_study(self.name))
         for trial in self.leases[-3:]:
-            assert str(self.outcome(lambda t=trial: self.service.heartbeat(t))) == (
-                "study-not-found"
-            )
+            refused = self.outcome(lambda t=trial: self.service.heartbeat(t))
+            assert str(refused) == "study-not-found"
         self.service.new_study(name=self.name, trial={"command": ["true"], "max_attempts": MOST})
         self.model = Model(self.service.clock.time, None, None)
         self.frozen.clear()
