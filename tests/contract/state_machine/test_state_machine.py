@@ -488,11 +488,11 @@ class StudyMachine(RuleBasedStateMachine):
 
 @pytest.mark.timeout(0)
 def test_random_histories_follow_the_contract(service: Any) -> None:
-    size = {"max_examples": 25, "stateful_step_count": 30}
+    size: dict[str, Any] = {"max_examples": 25, "stateful_step_count": 30, "derandomize": True}
     if service.url.startswith("postgresql"):
-        size = {"max_examples": 8, "stateful_step_count": 25}
+        size |= {"max_examples": 8, "stateful_step_count": 25}
     if settings.get_current_profile_name() == "long":
-        size = {}
+        size = {"derandomize": False}
     run_state_machine_as_test(
         lambda: StudyMachine(service),
         settings=settings(
