@@ -10,14 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    initialize,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine as Machine
+from hypothesis.stateful import initialize, invariant, precondition, rule
+from hypothesis.stateful import run_state_machine_as_test as play
 
 from tuner.errors import TunerError
 
@@ -123,18 +118,19 @@ class Model:
         trial = self.trials[number]
         if trial.state != "running" or trial.lease != lease:
             raise Refused("lease-lost")
-        trial.expires = self.now + trial.lease_s
         return trial
 
-    def report(self, number: int, lease: str, step: int, value: Any) -> str | None:
-        expires = self.trials[number].expires if number < len(self.trials) else 0
+    def heartbeat(self, number: int, lease: str) -> str | None:
         trial = self.held(number, lease)
-        known = trial.reports.get((trial.attempt, step), value)
-        if known != value:
-            trial.expires = expires
+        trial.expires = self.now + trial.lease_s
+        return trial.stop
+
+    def report(self, number: int, lease: str, step: int, value: Any) -> str | None:
+        trial = self.held(number, lease)
+        if trial.reports.get((trial.attempt, step), value) != value:
             raise Refused("already-reported")
         trial.reports[(trial.attempt, step)] = value
-        return trial.stop
+        return self.heartbeat(number, lease)
 
     def end(self, number: int, lease: str, told: str, state: str, **how: Any) -> bool:
         """End an attempt; False for a repeat that gets its first answer."""
@@ -215,7 +211,7 @@ ENDS = st.sampled_from(FINISHED)
 PICK = st.integers(0, 2**16)
 
 
-class StudyMachine(RuleBasedStateMachine):
+class StudyMachine(Machine):
     def __init__(self, service: Any) -> None:
         super().__init__()
         self.service = service
@@ -363,7 +359,7 @@ class StudyMachine(RuleBasedStateMachine):
         trial = self.any_lease(pick)
         place = trial["number"], trial["lease"]
         beat = self.service.heartbeat
-        answer = self.once(lambda: beat(trial), lambda: self.model.held(*place))
+        answer = self.once(lambda: beat(trial), lambda: self.model.heartbeat(*place))
         if answer is not None:
             assert answer["reason"] == self.model.trials[trial["number"]].stop
 
@@ -493,12 +489,5 @@ def test_random_histories_follow_the_contract(service: Any) -> None:
         size |= {"max_examples": 8, "stateful_step_count": 25}
     if settings.get_current_profile_name() == "long":
         size = {"derandomize": False}
-    run_state_machine_as_test(
-        lambda: StudyMachine(service),
-        settings=settings(
-            **size,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-            database=None,
-        ),
-    )
+    how = settings(**size, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    play(lambda: StudyMachine(service), settings=how)
