@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
-
 _TICK_S: Final = 0.05
 
 
