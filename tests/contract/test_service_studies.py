@@ -156,6 +156,14 @@ def test_a_stopped_study_with_nothing_running_is_finished_at_once(service):
     assert service.change(name, state="finished")["state"] == "finished"
 
 
+def test_a_larger_budget_makes_a_stopped_study_active_again(service):
+    name = service.new_study(budget={"trials": 5})
+    service.change(name, state="finished")
+    assert service.change(name, budget={"trials": 4})["state"] == "finished"
+    assert service.change(name, budget={"trials": 6})["state"] == "active"
+    assert len(service.ask(name)) == 1
+
+
 # --- budgets
 
 
