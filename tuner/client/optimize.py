@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[dict[str, Any]], None]
 _POLL_S: Final = 0.5
+logger = logging.getLogger(__name__)
 
 
 def optimize_here(
@@ -45,6 +47,8 @@ def optimize_here(
             trial.release(Reason.PREEMPTED, "Interrupted by Ctrl-C.")
             raise
         told = settle(outcome, trial)
+        if told is not None and told["state"] == "fail":
+            _warn(study.name, told)
         if progress is not None and told is not None:
             progress(told)
         if raise_errors and outcome.state == "fail" and outcome.trace is not None:
@@ -70,6 +74,7 @@ def optimize_with_workers(
     payload = pickled(objective)
     local = LocalWorkers(study.client, study.name, slots=workers, objective=payload, trials=trials)
     shown: set[int] = set()
+    failed = {trial["number"] for trial in study.trials(states=["fail"])}
     with local:
         try:
             while local.alive:
@@ -79,6 +84,9 @@ def optimize_with_workers(
             _give_back(local)
             raise
     _show(study, shown, progress)
+    for trial in study.trials(states=["fail"]):
+        if trial["number"] not in failed:
+            _warn(study.name, trial)
     if local.error is not None:
         raise ObjectiveFailed(f"The workers of study {study.name!r} ended: {local.error}")
 
@@ -124,6 +132,12 @@ def _show(study: Study, shown: set[int], progress: Progress | None) -> None:
         if trial["number"] not in shown:
             shown.add(trial["number"])
             progress(trial)
+
+
+def _warn(study: str, trial: dict[str, Any]) -> None:
+    """Say that a trial failed: otherwise a mistake in the objective would end all in silence."""
+    what = trial["message"] or trial["reason"]
+    logger.warning("Trial %s of study %r failed: %s", trial["number"], study, what)
 
 
 def _failed(study: str, number: int, outcome: Outcome) -> ObjectiveFailed:

@@ -93,6 +93,7 @@ def test_workers_run_a_function_of_main_up_to_the_number_asked_for(store, connec
         timeout=100,
     )
     assert done.stdout == b"[0, 1, 2, 3, 4, 5] active\n", done.stderr
+    assert done.stderr == b"Trial 1 of study 'wide' failed: ValueError: one of them breaks\n"
     trials = connect().get_study("wide").trials()
     assert [trial["number"] for trial in trials] == list(range(6))
     assert [trial["state"] for trial in trials] == ["complete", "fail", *["complete"] * 4]

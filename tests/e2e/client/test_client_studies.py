@@ -76,7 +76,7 @@ def test_a_pruner_stops_trials_through_the_client(client, name, new_study):
     assert study.counts["pruned"] + study.counts["complete"] == 12
 
 
-def test_what_an_objective_does_ends_its_trial_as_promised(client, name, new_study):
+def test_what_an_objective_does_ends_its_trial_as_promised(client, name, new_study, caplog):
     study = new_study(client, name)
 
     def unruly(trial):
@@ -113,6 +113,8 @@ def test_what_an_objective_does_ends_its_trial_as_promised(client, name, new_stu
     assert trials[7]["values"] == {"loss": 1.0, "other": 2.0}
     log = study.client.rest.trial_log(name, 1)["items"]
     assert "ValueError: no" in log[-1]["text"]
+    assert f"Trial 1 of study {name!r} failed: ValueError: no" in caplog.messages
+    assert len(caplog.messages) == 3
 
 
 def test_errors_can_be_raised_for_debugging_after_they_were_told(client, name, new_study):
