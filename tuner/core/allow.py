@@ -2,6 +2,8 @@
 
 `module:function` allows a Python callable, `cmd:` plus an argv as written in the study allows a
 command, `*` stands for any characters within one word, and the single pattern `*` allows all.
+The words of `module:function` are the names between its dots and its colon, so that `jobs:*` gives
+no way through `jobs` to what it has imported.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from typing import Any, Final
 
 EVERYTHING: Final = "*"
 _COMMAND: Final = "cmd:"
+_NAMES: Final = re.compile(r"([.:])")
 
 
 def permits(patterns: Sequence[str], runner: Mapping[str, Any]) -> bool:
@@ -44,7 +47,7 @@ def _matches(pattern: str, runner: Mapping[str, Any]) -> bool:
     if pattern == EVERYTHING:
         return True
     if "python" in runner:
-        return not pattern.startswith(_COMMAND) and _word(pattern, str(runner["python"]))
+        return not pattern.startswith(_COMMAND) and _path(pattern, str(runner["python"]))
     if "command" not in runner or not pattern.startswith(_COMMAND):
         return False
     try:
@@ -52,6 +55,11 @@ def _matches(pattern: str, runner: Mapping[str, Any]) -> bool:
     except ValueError:
         return False
     given = words(runner["command"])
+    return len(allowed) == len(given) and all(map(_word, allowed, given))
+
+
+def _path(pattern: str, entrypoint: str) -> bool:
+    allowed, given = _NAMES.split(pattern), _NAMES.split(entrypoint)
     return len(allowed) == len(given) and all(map(_word, allowed, given))
 
 

@@ -64,7 +64,7 @@ def allow_problem(pattern: str) -> str | None:
     if pattern == allow.EVERYTHING:
         return None
     if not pattern.startswith("cmd:"):
-        return None if ":" in pattern or "*" in pattern else "has no colon"
+        return None if ":" in pattern else "has no colon"
     try:
         words = shlex.split(pattern.removeprefix("cmd:"))
     except ValueError:

@@ -21,7 +21,11 @@ def test_built_in_tasks_always_run_and_nothing_else_without_a_pattern():
         ("jobs.train:main", {"python": "jobs.train:main"}, True),
         ("jobs.train:main", {"python": "jobs.train:main2"}, False),
         ("jobs.*:main", {"python": "jobs.train:main"}, True),
-        ("jobs.*", {"command": ["jobs.sh"]}, False),
+        ("jobs.*:main", {"python": "jobs.a.b:main"}, False),
+        ("jobs:*", {"python": "jobs:train_fast"}, True),
+        ("jobs:*", {"python": "jobs:os.abort"}, False),
+        ("jobs*:main", {"python": "jobs:os:main"}, False),
+        ("jobs:*", {"command": ["jobs:sh"]}, False),
         (
             "cmd:python train.py --lr {lr}",
             {"command": ["python", "train.py", "--lr", "{lr}"]},
@@ -55,7 +59,9 @@ def test_only_is_the_very_runner_even_if_it_looks_like_a_pattern():
     assert Allow.only({"task": {"epochs": 1}}).permits({"task": {"epochs": 1}})
 
 
-@pytest.mark.parametrize("pattern", ["", "  ", "train.py", "cmd:", "cmd:python 'a"])
+@pytest.mark.parametrize(
+    "pattern", ["", "  ", "train.py", "jobs.*", "**", "cmd:", "cmd:python 'a"]
+)
 def test_a_pattern_that_matches_nothing_is_refused(pattern):
     with pytest.raises(Invalid, match="--allow"):
         Allow.patterns([pattern])
