@@ -203,8 +203,15 @@ def test_reports_and_exports_are_written_to_files(tuner, study, folder):
     assert "none/t.csv" in missing.err
 
 
-def test_a_dry_run_prints_a_study_file_and_stores_nothing(tuner, folder, tmp_path):
-    args = ["study", "create", "dry", "--optimizers", "adam,sgd", "--trials", "3", "--dry-run"]
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--optimizers", "adam,sgd", "--trials", "3"],
+        ["--param", "n=int:1:3", "--param", 'c=categorical:1,"1",true,off', "--sampler", "grid"],
+    ],
+)
+def test_a_dry_run_prints_a_study_file_and_stores_nothing(tuner, folder, tmp_path, given):
+    args = ["study", "create", "dry", *given, "--dry-run"]
     empty = tmp_path / "empty"
     empty.mkdir()
     ran = tuner(*args, cwd=empty)

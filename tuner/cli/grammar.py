@@ -96,8 +96,7 @@ def _parts(text: str, kind: str | None, parts: list[str]) -> dict[str, Any]:
             _put(text, entry, "scale", key)
         elif positional:
             key = positional.pop(0)
-            values = [scalar(item) for item in split(part, ",")]
-            _put(text, entry, key, values if key == "choices" else scalar(part))
+            _put(text, entry, key, _choices(text, part) if key == "choices" else scalar(part))
         else:
             known = [*SCALES, *(f"{key}=" for key in KEYS)]
             near = nearest(part, known)
@@ -107,6 +106,16 @@ def _parts(text: str, kind: str | None, parts: list[str]) -> dict[str, Any]:
     if missing:
         raise _wrong(text, f"{' and '.join(missing)} missing")
     return entry
+
+
+def _choices(text: str, part: str) -> list[Any]:
+    items = split(part, ",")
+    if not all(map(str.strip, items)):
+        raise _wrong(text, 'a choice is empty (an empty text is "")')
+    for item in items:
+        if item.lstrip()[0] in "\"'" and not _QUOTED.fullmatch(item.strip()):
+            raise _wrong(text, f"the quote in {item} is not closed")
+    return [scalar(item) for item in items]
 
 
 def _put(text: str, entry: dict[str, Any], key: str, value: Any) -> None:
@@ -137,7 +146,7 @@ def _when(text: str, value: str) -> dict[str, list[Any]]:
 
 def _wrong(text: str, why: str) -> Invalid:
     return Invalid(
-        f"--param {text!r}: {why}.",
+        f"--param {text!r}: {why}" + ("" if why.endswith("?") else "."),
         hint="For example --param 'dropout=float:0:0.6', --param 'lr=float:1e-5:0.1:log'.",
     )
 

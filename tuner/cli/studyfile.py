@@ -6,22 +6,13 @@ import io
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from tuner.client.files import read_study_file
+from tuner.core.study import StudySpec
 from tuner.errors import Invalid
-
-_SERVED: Final = (
-    "state",
-    "state_reason",
-    "expanded_space",
-    "counts",
-    "best",
-    "created_at",
-    "updated_at",
-)
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -46,7 +37,8 @@ def read(file: Path) -> dict[str, Any]:
 
 def as_file(study: dict[str, Any]) -> dict[str, Any]:
     """A study of the server as a study file whose space is written out."""
-    data = {key: value for key, value in study.items() if key not in _SERVED and value is not None}
+    keys = StudySpec.model_fields
+    data = {key: value for key, value in study.items() if key in keys and value is not None}
     expanded = study.get("expanded_space")
     return {**data, "space": expanded} if expanded else data
 

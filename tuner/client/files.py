@@ -60,7 +60,10 @@ def _yaml(text: str, file: Path) -> Any:
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = " ".join(str(error.problem or error.context or "not YAML").split())
         if isinstance(error, DuplicateKeyError):
-            problem = problem.partition(" with value ")[0] + " is given twice"
+            problem = (
+                problem.partition(" with value ")[0].removeprefix("found duplicate ")
+                + " is given twice"
+            )
         raise Invalid(f"{file}{place}: {problem}.") from None
     except (YAMLError, ValueError) as error:
         raise Invalid(f"{file} is not YAML: {' '.join(str(error).split())}.") from None

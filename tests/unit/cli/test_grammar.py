@@ -49,7 +49,7 @@ def test_param_becomes_the_entry_of_the_study_file(text, entry):
     [
         ("x", "NAME=TYPE"),
         ("1x=float:0:1", "NAME=TYPE"),
-        ("x=flaot:0:1", "did you mean 'float'"),
+        ("x=flaot:0:1", ": unknown type 'flaot', did you mean 'float'?"),
         ("x=float:0", "high missing"),
         ("x=float", "low and high missing"),
         ("x=fixed", "value missing"),
@@ -58,6 +58,9 @@ def test_param_becomes_the_entry_of_the_study_file(text, entry):
         ("x=float:0:1:step=1:step=2", "step is given twice"),
         ("x=float:0:1:when=s", "PARENT=VALUE"),
         ("x=", "unknown type ''"),
+        ("x=categorical:", "a choice is empty"),
+        ("x=categorical:a,,b", "a choice is empty"),
+        ("x=categorical:'a,b", "the quote in 'a is not closed"),
     ],
 )
 def test_mistakes_in_a_param_say_what_is_wrong_and_give_an_example(text, words):

@@ -21,7 +21,11 @@ def test_json_is_read_by_its_name(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("s.yaml", "name: a\nspace: {}\nname: b\n", r"s\.yaml, line 3, .*\"name\" is given twice"),
+        (
+            "s.yaml",
+            "name: a\nspace: {}\nname: b\n",
+            r"s\.yaml, line 3, column 1: key \"name\" is given twice",
+        ),
         ("s.yaml", "a: [1,\nb: }\n", r"s\.yaml, line 2"),
         ("s.yaml", "- a\n", "holds a list"),
         ("s.yaml", "", "holds nothing"),
