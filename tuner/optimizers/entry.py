@@ -78,17 +78,21 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one step costs.
+    """What one step costs with the default setting.
 
     Args:
         functions: Evaluations of the loss.
         gradients: Evaluations of the gradient.
-        state: Floats of optimizer state per model parameter.
+        state: Floats of optimizer state per model parameter, kept from step to step.
+        products: Products of the Hessian with a vector, each about as dear as two gradients.
+        note: What the numbers do not say, as where they are upper bounds.
     """
 
     functions: int
     gradients: int
     state: int
+    products: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,8 @@ class Optimizer:
         reference: A typical good learning rate, so that the rates of different optimizers
             compare as rate / reference.
         reference_source: Where `reference` comes from.
+        batch: `any`; `large`: meant for the whole training set, with mini-batches warned of;
+            `full`: always the whole training set.
     """
 
     name: str
@@ -118,6 +124,7 @@ class Optimizer:
     cost: Cost
     reference: float
     reference_source: str
+    batch: Literal["any", "large", "full"] = "any"
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of that plain name, or None."""
