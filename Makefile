@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # one thread per process: the processes are the parallelism
 export OMP_NUM_THREADS ?= 1
 
@@ -18,16 +18,19 @@ STAMP := constraints.txt pyproject.toml
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "tuner needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …" >&2; exit 1; }
-	@echo "Setting up $(VENV) (once; a few minutes) …" >&2
+	@echo "Setting up $(VENV), once; this takes a few minutes." >&2
 	@$(PYTHON) -m venv $(VENV)
 
 # torch first and by itself, so that the pinned build is the one that everything else finds
 $(VENV)/.run: $(STAMP) | $(BIN)/python
+	@echo "  1. torch …" >&2
 	@$(PIP) install -c constraints.txt torch
+	@echo "  2. tuner with its server and worker …" >&2
 	@$(PIP) install -c constraints.txt -e '.[server,worker]'
 	@touch $@
 
 $(VENV)/.dev: $(STAMP) | $(VENV)/.run
+	@echo "  3. what the tests and checks need …" >&2
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $@
 

@@ -2,8 +2,8 @@
 
     python examples/ask_and_tell.py
 
-The study lives in tuner.db in the current folder. Run it again: it prints the same result and
-starts nothing, because the budget is spent; raise TRIALS and it goes on where it stopped.
+The study lives in tuner.db in the current folder. Stop it and run it again: it goes on where it
+stopped. When the budget is spent, it prints the result and starts nothing.
 """
 
 import tuner
@@ -23,9 +23,9 @@ def main() -> None:
             space={"x": tuner.Float(-2.0, 2.0), "y": tuner.Float(1e-4, 1.0, log=True)},
             objective=("error", "minimize"),
             sampler={"name": "tpe", "seed": 1},
+            budget={"trials": TRIALS},
             exist_ok=True,
         )
-        study.change(budget={"trials": TRIALS})
         while (trial := study.ask()) is not None:
             trial.tell(evaluate(trial.params["x"], trial.params["y"]))
         best = study.best

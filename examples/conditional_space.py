@@ -40,8 +40,12 @@ def main() -> None:
         )
         study.enqueue({"model": "tree", "depth": 3})  # tried first; partial ones are completed
         study.optimize(objective, trials=24)
-        for trial in sorted(study.trials(states=["complete"]), key=lambda t: t["values"]["loss"])[:3]:
-            print(f"trial {trial['number']:2}: loss {trial['values']['loss']:.4f} {trial['params']}")
+        for trial in sorted(study.trials(states=["complete"]), key=lambda t: t["values"]["loss"])[
+            :3
+        ]:
+            print(
+                f"trial {trial['number']:2}: loss {trial['values']['loss']:.4f} {trial['params']}"
+            )
 
 
 if __name__ == "__main__":

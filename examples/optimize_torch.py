@@ -25,9 +25,7 @@ def objective(trial) -> None:
     y = x.pow(2).mean(dim=2, keepdim=True)
 
     torch.manual_seed(0)
-    model = torch.nn.Sequential(
-        torch.nn.Linear(8, 64), torch.nn.Tanh(), torch.nn.Linear(64, 1)
-    )
+    model = torch.nn.Sequential(torch.nn.Linear(8, 64), torch.nn.Tanh(), torch.nn.Linear(64, 1))
     optimizer = build_optimizer(model, trial.params)
     scheduler = build_scheduler(optimizer, trial.params, total_steps=EPOCHS * BATCHES)
 

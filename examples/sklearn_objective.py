@@ -7,6 +7,13 @@ With more than one worker the trials run in that many processes.
 
 import sys
 
+from sklearn.datasets import load_wine
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.model_selection import cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
 import tuner
 
 SPACE = {
@@ -19,13 +26,6 @@ SPACE = {
 
 
 def objective(trial) -> float:
-    from sklearn.datasets import load_wine
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.model_selection import cross_val_score
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-    from sklearn.svm import SVC
-
     params = trial.params
     if params["model"] == "svc":
         model = make_pipeline(StandardScaler(), SVC(C=params["C"], gamma=params["gamma"]))
@@ -46,7 +46,7 @@ def main(workers: int = 1) -> None:
             sampler={"name": "tpe", "seed": 1},
             exist_ok=True,
         )
-        study.optimize(objective, trials=16, workers=workers)
+        study.optimize(objective, trials=12, workers=workers)
         best = study.best
         assert best is not None
         print(f"best of {sum(study.counts.values())}: accuracy {best['values']['accuracy']:.3f}")

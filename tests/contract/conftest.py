@@ -178,9 +178,12 @@ class Service:
     def change(self, name: str, **body: Any) -> dict[str, Any]:
         return self.run(self.manager.change_study(name, parse(StudyChange, body)))
 
+    def ask_body(self, count: int = 1, **more: Any) -> Ask:
+        return parse(Ask, {"count": count, **more})
+
     def ask(self, name: str, count: int = 1, key: str | None = None, **more: Any) -> list[Any]:
         """Leased trials."""
-        answer = self.run(self.manager.ask(name, parse(Ask, {"count": count, **more}), key))
+        answer = self.run(self.manager.ask(name, self.ask_body(count, **more), key))
         assert answer.status == 200
         return list(answer.body["trials"])
 

@@ -10,24 +10,40 @@ from types import FrameType
 
 
 class Asked(threading.Event):
-    """Set when a signal asked to stop; `number` is that signal's."""
+    """Set when a signal asked to stop.
 
-    number: int | None = None
+    Attributes:
+        number: That signal's number.
+        again: Set by the second signal, if `is_polled`; otherwise that one raises
+            KeyboardInterrupt. (An exception inside `Thread.join` would make Python 3.11 and 3.12
+            take the thread for ended, so who waits for threads polls.)
+        is_polled: Whether somebody looks at `again`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number: int | None = None
+        self.again = threading.Event()
+        self.is_polled = False
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal."""
+        del frame
+        if not self.is_set():
+            self.number = number
+            self.set()
+        elif self.is_polled and not self.again.is_set():
+            self.again.set()
+        else:
+            raise KeyboardInterrupt
 
 
 @contextmanager
 def two_step() -> Iterator[Asked]:
-    """An event that the first SIGINT or SIGTERM sets; the second raises KeyboardInterrupt."""
+    """Take SIGINT and SIGTERM."""
     asked = Asked()
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        del frame
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.number = number
-        asked.set()
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, asked.handle) for number in signals}
     try:
         yield asked
     finally:

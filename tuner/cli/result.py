@@ -16,6 +16,7 @@ from tuner.core.wire import decode_metric
 
 Json = Mapping[str, Any]
 _TOP_REASONS: Final = 3
+_COUNTED: Final = ("complete", "pruned")
 
 
 def show_result(out: Output, client: Client, study: Json) -> bool:
@@ -47,27 +48,32 @@ def _summary(study: Json, trials: list[Json]) -> str:
         for trial in trials
     ]
     training = views.duration(sum(span for span in spans if span is not None))
+    searching = views.duration(study.get("timing", {}).get("search_seconds", 0.0))
     number = len(trials)
     return (
-        f"{number} trial{'' if number == 1 else 's'} ({views.counts(study)}), training {training}"
-        f" in all. More: tuner study report {study['name']}"
+        f"{number} trial{'' if number == 1 else 's'} ({views.counts(study)}); training {training}"
+        f" in all, searching {searching}. More: tuner study report {study['name']}"
     )
 
 
 def best_by_optimizer(client: Client, study: Json, trials: list[Json]) -> list[Json]:
-    """The best complete, feasible, finite trial of each optimizer, best first."""
+    """The best feasible, finite trial of each optimizer, best first.
+
+    A trial that was stopped early stands for an optimizer only if none of its trials is complete.
+    """
     objective = study["objectives"][0]
     metric, direction = objective["metric"], objective["direction"]
     constraints = study.get("constraints", ())
 
-    def score(trial: Json) -> float:
+    def score(trial: Json) -> tuple[bool, float]:
         number = decode_metric(trial["values"].get(metric))
-        return float("inf") if number is None else loss(number, direction)
+        reached = float("inf") if number is None else loss(number, direction)
+        return trial["state"] != "complete", reached
 
     best: dict[str, Json] = {}
     for trial in trials:
         optimizer = trial["params"].get(OPTIMIZER)
-        is_candidate = trial["state"] == "complete" and not trial["diverged"]
+        is_candidate = trial["state"] in _COUNTED and not trial["diverged"]
         if not isinstance(optimizer, str) or not is_candidate:
             continue
         values = {key: _number(value) for key, value in trial["values"].items()}
@@ -118,12 +124,14 @@ def _show_winners(out: Output, client: Client, study: Json, winners: list[Json])
                 at.get("val_accuracy"),
                 max((row["step"] for row in rows_of), default=None),
                 views.trial_row(trial)[4],
+                None if trial["state"] == "complete" else "stopped early",
                 {name: value for name, value in trial["params"].items() if name != OPTIMIZER},
             ]
         )
-    columns = [OPTIMIZER, ">trial", f">{metric}", ">val_accuracy", ">epochs", ">seconds", "params"]
-    hidden = {i for i in (3,) if metric == "val_accuracy" or all(row[i] is None for row in rows)}
-    hidden |= {i for i in (4,) if all(row[i] is None for row in rows)}
+    measured = [">trial", f">{metric}", ">val_accuracy", ">epochs", ">seconds"]
+    columns = [OPTIMIZER, *measured, "note", "params"]
+    hidden = {i for i in (3, 4, 6) if all(row[i] is None for row in rows)}
+    hidden |= {3} if metric == "val_accuracy" else set()
     kept = [i for i in range(len(columns)) if i not in hidden]
     out.table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
 

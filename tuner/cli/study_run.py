@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 POLL_S: Final = 0.5
 _ABORT_S: Final = 10.0
+_TICK_S: Final = 0.05
 _COMPARED: Final = ("objectives", "constraints", "space", "sampler", "pruner", "trial")
 _BUDGET: Final = ("trials", "seconds", "target")
 
@@ -197,23 +198,36 @@ def _run_here(session: Session, client: Client, local: LocalWorkers, name: str) 
             local.start()
             with Display(session.out) as display:
                 study = follow(client, name, display.show, asked, lambda: _trouble(local))
-            if study["state"] == "finished":
-                local.stop()
-                local.join(None)
-                return study
-            session.out.say("Stopping: running trials are given back. Ctrl-C again ends at once.")
+            if study["state"] != "finished":
+                session.out.say("Stopping: running trials go back. Ctrl-C again ends at once.")
             local.stop(reason="paused")
-            local.join(None)
+            _wait(local, asked)
         except KeyboardInterrupt:
-            local.abort()
-            local.join(_ABORT_S)
-            session.out.say("Ended at once.")
+            _end(local)
         except TunerError:
-            local.abort()
-            local.join(_ABORT_S)
+            _end(local)
             raise
+        else:
+            if study["state"] == "finished":
+                return study
     session.out.say(f"Study {name} stays active. Run the same command again to go on.")
     raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _wait(local: LocalWorkers, asked: interrupt.Asked) -> None:
+    """Wait for workers that stop; end them at the second Ctrl-C."""
+    asked.is_polled = True
+    while local.alive:
+        if asked.again.wait(_TICK_S):
+            _end(local)
+            return
+    local.join()
+
+
+def _end(local: LocalWorkers) -> None:
+    """End the workers' trials at once; they are still given back."""
+    local.abort()
+    local.join(_ABORT_S)
 
 
 def _trouble(local: LocalWorkers) -> str | None:

@@ -141,24 +141,23 @@ class _Starter:
         if code is None:
             return False
         if code not in (0, EXIT_CONFLICT):
-            raise DatabaseUnavailable(
-                f"The owner of {self._store.file or 'the PostgreSQL database'} ended at its start"
-                f" (exit code {code}): {self._last_line()}",
-                hint=f"See {self._store.log_file}.",
-            )
+            message, hint = self._last_words()
+            raise DatabaseUnavailable(message, hint=hint or f"See {self._store.log_file}.")
         now = time.monotonic()
         if self._ended_at is None:
             self._ended_at = now
         return now - self._ended_at > _AGAIN_S
 
-    def _last_line(self) -> str:
+    def _last_words(self) -> tuple[str, str]:
+        """The error that it printed at its end, as message and hint."""
         try:
             with self._store.log_file.open("rb") as file:
                 file.seek(self._log_start)
-                lines = file.read(_LOG_BYTES).decode("utf-8", "replace").splitlines()
+                text = file.read(_LOG_BYTES).decode("utf-8", "replace")
         except OSError:
-            lines = []
-        return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing.")
+            text = ""
+        message, _, hint = text.rpartition("Error: ")[2].strip().partition("\n")
+        return message or "it said nothing.", hint
 
 
 def read_owner(file: Path) -> Address | None:

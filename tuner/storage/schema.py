@@ -131,8 +131,9 @@ def _status(connection: Connection) -> SchemaStatus:
             tables = set(inspect(connection).get_table_names()) - {"alembic_version"}
             return SchemaStatus("foreign" if tables else "empty", None, wanted)
     except DBAPIError as error:
+        where = connection.engine.url.render_as_string(hide_password=True)
         raise DatabaseUnavailable(
-            f"The database cannot be read: {str(error.orig).strip().splitlines()[0]}.",
+            f"The database {where} cannot be read: {str(error.orig).strip().splitlines()[0]}.",
             hint="Is it a tuner database? Nothing was changed.",
         ) from error
     if found == wanted:

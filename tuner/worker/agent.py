@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import shutil
 import tempfile
@@ -34,7 +35,7 @@ from tuner.worker.executors.base import Executor, Exit
 from tuner.worker.executors.process import ProcessExecutor
 from tuner.worker.heartbeat import Heartbeat
 from tuner.worker.jobs import Jobs
-from tuner.worker.resources import ResourcePool
+from tuner.worker.resources import NOTHING, ResourcePool
 from tuner.worker.settling import Settling
 from tuner.worker.sources import Free, Leases, Source, Taken
 
@@ -83,6 +84,8 @@ class Agent:
         max_trials: int | None = None,
         source: Source | None = None,
     ) -> None:
+        if os.name == "nt":
+            raise NotAvailable("Trials do not run on Windows itself.", hint="Use WSL.")
         if executor != "process":
             raise NotAvailable(f"The executor {executor!r} is not available in this version.")
         self.error: str | None = None
@@ -103,6 +106,7 @@ class Agent:
         self._ship_at = 0.0
         self._takes_more = True
         self._is_stopping = False
+        self._is_mismatch = False
 
     def run(self, stop: threading.Event) -> None:
         """Work until `stop` is set (running trials then go back to the queue), or nothing is left.
@@ -182,7 +186,8 @@ class Agent:
         self._heartbeat.drop(attempt.lease)
         self.pool.release(attempt.allocation)
         self._jobs.clean(attempt.lease)
-        self._lease_at, self._pause = 0.0, _FIRST_PAUSE_S
+        if attempt.allocation is not NOTHING:
+            self._lease_at, self._pause = 0.0, _FIRST_PAUSE_S
 
     def _lease_more(self) -> None:
         """Ask for trials in the background, if there is room and it is time."""
@@ -227,7 +232,9 @@ class Agent:
         for trial in taken.trials:
             self._begin(trial, taken.studies.get(trial["study"]), asked_at)
         if taken.trials:
-            self._lease_at, self._pause = 0.0, _FIRST_PAUSE_S
+            # A trial that goes back would be offered again at once.
+            self._lease_at = time.monotonic() + (_LONGEST_PAUSE_S if self._is_mismatch else 0.0)
+            self._pause, self._is_mismatch = _FIRST_PAUSE_S, False
             return
         if taken.is_over or (self._until_idle and not self._attempts):
             self._takes_more = False
@@ -248,9 +255,9 @@ class Agent:
         attempt = self._jobs.attempt(trial, allocation)
         self._attempts[lease] = attempt
         if allocation is None or self._is_stopping:
-            if not permitted:
-                logger.warning("trial %s of %s is not allowed here", attempt.number, attempt.study)
-                self._rest(_LONGEST_PAUSE_S)
+            why = "does not fit now" if permitted else "is not allowed here"
+            logger.info("trial %s of %s goes back: it %s", attempt.number, attempt.study, why)
+            self._is_mismatch = allocation is None
             self._settle(attempt, stopped(StopReason.PREEMPTED))
             return
         if self._left is not None:

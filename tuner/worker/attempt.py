@@ -28,13 +28,11 @@ class Attempt:
         trial: The trial as leased.
         allocation: What it has got of the machine.
         log: What it writes.
-        started_at: Monotonic seconds.
     """
 
     trial: Mapping[str, Any]
     allocation: Allocation
     log: LogFile
-    started_at: float
     reason: str | None = None
     unsent: str = ""
     is_settling: bool = False
@@ -51,8 +49,7 @@ class Attempt:
         self.number = int(self.trial["number"])
         self._grace = float(self.trial.get("grace") or 0.0)
         self._is_command = "command" in (self.trial.get("runner") or {})
-        timeout = self.trial.get("timeout")
-        self._ends_at = _NEVER if timeout is None else self.started_at + float(timeout)
+        self._ends_at: float | None = None
 
     @property
     def place(self) -> tuple[str, int, str]:
@@ -80,7 +77,11 @@ class Attempt:
         if not self._is_over and executor.outcome_of(self.lease) is not None:
             self._is_over = True
             self._kill_at = min(self._kill_at, now + max(self._grace, _LINGER_S))
-        if now >= self._ends_at and not self._timed_out and not self._is_over:
+        if self._ends_at is None and executor.has_started(self.lease):
+            timeout = self.trial.get("timeout")
+            self._ends_at = _NEVER if timeout is None else now + float(timeout)
+        is_late = self._ends_at is not None and now >= self._ends_at
+        if is_late and not self._timed_out and not self._is_over:
             self._timed_out = True
             self._term_at = now
             self._kill_at = min(self._kill_at, now + self._grace)

@@ -18,12 +18,16 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any, Final
 
 from tuner.worker import child, processes, wire
 
 logger = logging.getLogger(__name__)
-PRELOAD: Final = "tuner.training.preload"
+# What built-in tasks load, and what user code that trains with torch does (the first step of an
+# optimizer loads the second).
+TASKS: Final = ("tuner.training.preload",)
+TORCH: Final = ("torch", "torch._dynamo")
 _LOOK_S: Final = 1.0
 _PASSES: Final = 100
 _PASS_S: Final = 0.005
@@ -88,7 +92,7 @@ class ForkServer:
             del self._inbox.fds[:2]
             self._start(message["id"], link, log)
         elif what == "preload":
-            self._preload()
+            self._preload(message["modules"])
         else:
             pid = next((p for p, key in self._leaders.items() if key == message["id"]), None)
             if pid is not None and what == "kill":
@@ -96,11 +100,12 @@ class ForkServer:
             elif pid is not None:
                 processes.signal_tree(pid, int(message["signal"]))
 
-    def _preload(self) -> None:
+    def _preload(self, modules: Sequence[str]) -> None:
         if not self._fork:
             return
         try:
-            importlib.import_module(PRELOAD)
+            for name in modules:
+                importlib.import_module(name)
         except ImportError as error:
             logger.warning("nothing preloaded: %s", error)
             return
@@ -156,11 +161,9 @@ class ForkServer:
         """Tell of trials that have ended, after ending what they leave behind."""
         self._end_strangers()
         for pid in list(self._leaders):
-            if not _has_ended(pid):
+            status = _end_of(pid)
+            if status is None:
                 continue
-            # Not collected yet, the leader keeps its number: the group is certainly its own.
-            processes.send_group(pid, processes.KILL)
-            _, status = os.waitpid(pid, 0)
             key = self._leaders.pop(pid)
             for _ in range(_PASSES):
                 if not self._end_strangers():
@@ -190,10 +193,18 @@ class ForkServer:
             self._stopping = True
 
 
-def _has_ended(pid: int) -> bool:
-    """Whether a child is a zombie, without collecting it."""
-    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
-    return os.waitid(os.P_PID, pid, flags) is not None
+def _end_of(pid: int) -> int | None:
+    """The wait status of a leader that has ended, its group ended too; None if it lives."""
+    if hasattr(os, "waitid"):
+        if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            return None
+        # Not collected yet, the leader keeps its number: the group is certainly its own.
+        processes.send_group(pid, processes.KILL)
+        return os.waitpid(pid, 0)[1]
+    ended, status = os.waitpid(pid, os.WNOHANG)  # macOS before Python 3.13
+    if ended:
+        processes.send_group(pid, processes.KILL)
+    return status if ended else None
 
 
 def main(argv: list[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from tuner.client.trial import checkpoint_folder
 from tuner.worker.attempt import Attempt
 from tuner.worker.executors.base import Job
 from tuner.worker.logs import LogFile
-from tuner.worker.resources import Allocation
+from tuner.worker.resources import NOTHING, Allocation
 from tuner.worker.sources import is_pruned
 
 
@@ -38,9 +37,7 @@ class Jobs:
         folder = self._folder / str(len(self._names))
         folder.mkdir()
         self._names[str(trial["lease"])] = folder
-        return Attempt(
-            trial, allocation or Allocation(0), LogFile(folder / "log"), time.monotonic()
-        )
+        return Attempt(trial, allocation or NOTHING, LogFile(folder / "log"))
 
     def job(self, attempt: Attempt, study: Mapping[str, Any] | None) -> Job:
         """What the executor gets; the study's objectives and pruner spare the trial a call."""

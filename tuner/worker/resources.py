@@ -40,6 +40,9 @@ class Allocation:
         }
 
 
+NOTHING: Final = Allocation(0)
+
+
 class ResourcePool:
     """The resources of one worker; used from one thread at a time.
 

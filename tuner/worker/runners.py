@@ -11,10 +11,10 @@ from typing import Any
 
 import cloudpickle
 
-from tuner.client.runner import Objective, Outcome, run_objective
+from tuner.client.runner import Objective, Outcome, describe, failed, run_objective
 from tuner.client.trial import Trial
 from tuner.core.names import nearest
-from tuner.errors import ObjectiveNotFound
+from tuner.errors import ObjectiveNotFound, TunerError
 from tuner.worker.command import run_command
 
 
@@ -32,7 +32,10 @@ def run(job: Mapping[str, Any], trial: Trial) -> Outcome:
     """
     runner = job["runner"]
     if "command" in runner:
-        return run_command(runner["command"], trial, float(job["grace"]))
+        try:
+            return run_command(runner["command"], trial, float(job["grace"]))
+        except TunerError as error:
+            return failed(describe(error))
 
     if "objective" in runner:
         return run_objective(find(runner), trial)

@@ -16,7 +16,7 @@ from tuner.worker.resources import Allocation
 def attempt_of(bench, key, **changes):
     trial = {"lease": key, "study": "s", "number": 0, "runner": {"python": "m:f"}, "grace": 0.3}
     log = LogFile(bench.folder / f"{key}.log")
-    return Attempt({**trial, **changes}, Allocation(1), log, time.monotonic())
+    return Attempt({**trial, **changes}, Allocation(1), log)
 
 
 def follow(bench, attempt, seconds=20.0):

@@ -29,9 +29,17 @@ def test_report_lines_are_read(line, expected):
 
 @pytest.mark.parametrize(
     "line",
-    [b"tuner: hello", b"tuner: []", b'tuner: {"loss": 1}', b'tuner: {"step": 1.5, "a": 1}']
-    + [b'tuner: {"step": true, "a": 1}', b'tuner: {"step": 1, "a": "x"}', b"tuner: \xff"]
-    + [b'tuner: {"step": 1, "a": true}', b'tuner: {"step": 1, "a": null}'],
+    [
+        b"tuner: hello",
+        b"tuner: []",
+        b'tuner: {"loss": 1}',
+        b'tuner: {"step": 1.5, "a": 1}',
+        b'tuner: {"step": true, "a": 1}',
+        b'tuner: {"step": 1, "a": "x"}',
+        b"tuner: \xff",
+        b'tuner: {"step": 1, "a": true}',
+        b'tuner: {"step": 1, "a": null}',
+    ],
 )
 def test_other_lines_are_refused(line):
     with pytest.raises((ValueError, InvalidMetric)):
@@ -115,8 +123,17 @@ time.sleep(600)
 
 @pytest.mark.parametrize(
     ("code", "kills", "reason"),
-    [(-9, 0, "killed"), (-9, 1, "oom"), (137, 0, "killed"), (-11, 0, "error"), (-15, 0, "killed")]
-    + [(1, 0, "error"), (0, 0, "no-result"), (143, 0, "error"), (255, 0, "error")],
+    [
+        (-9, 0, "killed"),
+        (-9, 1, "oom"),
+        (137, 0, "killed"),
+        (-11, 0, "error"),
+        (-15, 0, "killed"),
+        (1, 0, "error"),
+        (0, 0, "no-result"),
+        (143, 0, "error"),
+        (255, 0, "error"),
+    ],
 )
 def test_exit_codes_say_why(code, kills, reason):
     assert of_exit(code, "", kills).reason == reason

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
@@ -233,7 +234,7 @@ def test_trials_end_when_their_agent_is_killed(tmp_path, gone):
         Path('pids').write_text(f'{{os.getpid()}} {{os.getppid()}} {{child.pid}}')
         time.sleep(600)
     """)
-    script = AGENT.format(tests=os.path.dirname(__file__), folder=str(tmp_path), code=code)
+    script = AGENT.format(tests=str(Path(__file__).parent), folder=str(tmp_path), code=code)
     agent = subprocess.Popen([sys.executable, "-c", script], env=child_environment())
     file = tmp_path / "pids"
     deadline = time.monotonic() + 30
@@ -275,3 +276,14 @@ def test_closing_ends_all_trials(own_bench, gone):
     pids = bench.pids()
     bench.executor.close()
     assert gone(pids)
+
+
+def test_torch_is_loaded_once_when_user_code_turns_out_to_need_it(own_bench):
+    bench = own_bench()
+    code = "loaded = 'torch' in sys.modules; import torch; return float(loaded)"
+    assert bench.end(bench.python(code)).outcome.values == {"loss": 0.0}
+    assert bench.end(bench.python(code), seconds=90).outcome.values == {"loss": 1.0}
+    both = "import torch; return {'loss': torch.rand(()), 'threads': torch.get_num_threads()}"
+    first, second = (bench.end(bench.python(both, cpus=2)).outcome.values for _ in range(2))
+    assert first["loss"] != second["loss"]
+    assert first["threads"] == 2

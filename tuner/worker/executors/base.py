@@ -64,6 +64,9 @@ class Executor(Protocol):
     def kill(self, key: str) -> None:
         """End all of the trial's processes at once."""
 
+    def has_started(self, key: str) -> bool:
+        """Whether the trial's process is there (libraries may be loaded before)."""
+
     def outcome_of(self, key: str) -> Outcome | None:
         """What a trial that still lives has already said."""
 

@@ -15,11 +15,10 @@ from typing import Any, Final
 
 from tuner.client.runner import Outcome
 from tuner.settings import child_environment
-from tuner.worker import processes, wire
+from tuner.worker import forkserver, processes, wire
 from tuner.worker.executors.base import Exit, Job
 
 logger = logging.getLogger(__name__)
-_MODULE: Final = "tuner.worker.forkserver"
 _CLOSE_S: Final = 10.0
 # With one thread each, the libraries that are loaded start none, and the server can be forked.
 _SERVER_ENV: Final = {
@@ -40,6 +39,7 @@ class _Process:
     pid: int | None = None
     outcome: Outcome | None = None
     fatal: str | None = None
+    used_torch: bool = False
 
 
 class ProcessExecutor:
@@ -52,7 +52,7 @@ class ProcessExecutor:
         self._server: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._inbox: wire.Inbox | None = None
-        self._preloaded = False
+        self._preloaded: set[str] = set()
         self._wake_read, self._wake_write = socket.socketpair()
         self._wake_write.settimeout(0)
 
@@ -73,7 +73,7 @@ class ProcessExecutor:
         try:
             control = self._connect()
             if job.preload:
-                self._preload(control)
+                self._preload(control, forkserver.TASKS)
             process = _Process(ours, wire.Inbox(ours))
             self._running[job.key] = process
             start = {"do": "start", "id": job.key}
@@ -118,6 +118,10 @@ class ProcessExecutor:
         """See `Executor`."""
         self._order(key, do="kill")
 
+    def has_started(self, key: str) -> bool:
+        """See `Executor`."""
+        return self.pid_of(key) is not None
+
     def outcome_of(self, key: str) -> Outcome | None:
         """See `Executor`."""
         process = self._running.get(key)
@@ -152,7 +156,7 @@ class ProcessExecutor:
         with theirs:
             self._server = subprocess.Popen(
                 [
-                    *(sys.executable, "-P", "-m", _MODULE, str(theirs.fileno())),
+                    *(sys.executable, "-P", "-m", forkserver.__name__, str(theirs.fileno())),
                     "fork" if self._fork else "fresh",
                 ],
                 stdin=subprocess.DEVNULL,
@@ -160,13 +164,13 @@ class ProcessExecutor:
                 env=child_environment(_SERVER_ENV),
                 start_new_session=True,
             )
-        self._control, self._inbox, self._preloaded = ours, wire.Inbox(ours), False
+        self._control, self._inbox, self._preloaded = ours, wire.Inbox(ours), set()
         return ours
 
-    def _preload(self, control: socket.socket) -> None:
-        if not self._preloaded:
-            wire.send(control, {"do": "preload"})
-            self._preloaded = True
+    def _preload(self, control: socket.socket, modules: tuple[str, ...]) -> None:
+        if not self._preloaded.issuperset(modules):
+            wire.send(control, {"do": "preload", "modules": modules})
+            self._preloaded.update(forkserver.TORCH, modules)
 
     def _order(self, key: str, **order: Any) -> None:
         if self._control is not None and key in self._running:
@@ -179,10 +183,7 @@ class ProcessExecutor:
         for message in process.inbox.read():
             process.outcome = Outcome(**message["outcome"])
             process.fatal = message.get("fatal")
-            if message.get("torch") and self._control is not None:
-                # User code that needs torch will need it again.
-                with contextlib.suppress(OSError):
-                    self._preload(self._control)
+            process.used_torch = bool(message.get("torch"))
         if process.inbox.is_closed:
             process.link.close()
 
@@ -202,6 +203,10 @@ class ProcessExecutor:
             text = message.get("message", "")
             end = Exit(message["id"], message.get("code"), process.outcome, text, process.fatal)
             self._ended.append(end)
+            if process.used_torch and self._control is not None:
+                # User code that needs torch will need it again.
+                with contextlib.suppress(OSError):
+                    self._preload(self._control, forkserver.TORCH)
         if self._inbox.is_closed:
             self._server_died()
 

@@ -1,0 +1,519 @@
+"""Random histories of a study, with crashes and repeats, against a small model of the contract."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from tuner.errors import TunerError
+
+RETRY_ON, MOST = ("oom", "lost", "killed"), 2
+FINISHED = ("complete", "pruned", "fail")
+
+
+# --- the model
+
+
+class Refused(Exception):
+    """The model says that a call is refused, with this code."""
+
+
+@dataclass
+class Trial:
+    number: int
+    state: str
+    attempt: int = 0
+    failures: int = 0
+    reason: str | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    lease: str | None = None
+    lease_s: float = 0
+    expires: float = 0
+    stop: str | None = None
+    reports: dict[tuple[int, int], Any] = field(default_factory=dict)
+
+
+@dataclass
+class Model:
+    """One study by the words of the contract: lists and dicts, no database, no concurrency."""
+
+    now: float
+    budget: int | None
+    target: float | None
+    made: int = 0
+    paused: bool = False
+    stopped: bool = False
+    trials: list[Trial] = field(default_factory=list)
+    ended: dict[str, str | None] = field(default_factory=dict)
+
+    def count(self, state: str) -> int:
+        return sum(trial.state == state for trial in self.trials)
+
+    @property
+    def closed(self) -> str | None:
+        losses = [t.values["loss"] for t in self.trials if t.state == "complete"]
+        finite = [loss for loss in losses if not isinstance(loss, str)]
+        if self.stopped:
+            return "cancelled"
+        met = self.target is not None and min(finite, default=math.inf) <= self.target
+        return "budget" if met else None
+
+    @property
+    def over(self) -> bool:
+        spent = self.budget is not None and self.made >= self.budget
+        nothing_left = self.closed or (spent and not self.count("waiting"))
+        return bool(not self.count("running") and nothing_left)
+
+    @property
+    def state(self) -> str:
+        return "finished" if self.over else "paused" if self.paused else "active"
+
+    def settle(self) -> None:
+        if self.closed:
+            self.ask_to_stop(self.closed)
+
+    def ask_to_stop(self, reason: str) -> None:
+        for trial in self.trials:
+            if trial.state == "running" and trial.stop is None:
+                trial.stop = reason
+
+    def ask(self, count: int) -> list[Trial]:
+        if self.state != "active" or self.closed:
+            return []
+        given = [t for t in self.trials if t.state == "waiting"][:count]
+        while len(given) < count and (self.budget is None or self.made < self.budget):
+            given.append(self.add("waiting", counts=True))
+        return given
+
+    def add(self, state: str, *, counts: bool, values: Any = None) -> Trial:
+        trial = Trial(len(self.trials), state, values=values or {})
+        self.trials.append(trial)
+        self.made += counts
+        return trial
+
+    def lease(self, trial: Trial, lease: str, seconds: float) -> None:
+        trial.state, trial.reason, trial.stop = "running", None, None
+        trial.attempt += 1
+        trial.lease, trial.lease_s, trial.expires = lease, seconds, self.now + seconds
+
+    def enqueue(self) -> Trial:
+        if self.closed:
+            raise Refused("conflict")
+        if self.budget is not None and self.made >= self.budget:
+            raise Refused("budget-spent")
+        return self.add("waiting", counts=True)
+
+    def held(self, number: int, lease: str) -> Trial:
+        if number >= len(self.trials):
+            raise Refused("trial-not-found")
+        trial = self.trials[number]
+        if trial.state != "running" or trial.lease != lease:
+            raise Refused("lease-lost")
+        trial.expires = self.now + trial.lease_s
+        return trial
+
+    def report(self, number: int, lease: str, step: int, value: Any) -> str | None:
+        expires = self.trials[number].expires if number < len(self.trials) else 0
+        trial = self.held(number, lease)
+        known = trial.reports.get((trial.attempt, step), value)
+        if known != value:
+            trial.expires = expires
+            raise Refused("already-reported")
+        trial.reports[(trial.attempt, step)] = value
+        return trial.stop
+
+    def end(self, number: int, lease: str, told: str, state: str, **how: Any) -> bool:
+        """End an attempt; False for a repeat that gets its first answer."""
+        if self.ended.get(lease) == told and number < len(self.trials):
+            return False
+        if self.ended.get(lease) and number < len(self.trials):
+            raise Refused("already-told")
+        trial = self.held(number, lease)
+        values = dict(how.get("values") or {})
+        if state == "complete" and not values:
+            steps: dict[int, Any] = {}
+            for (_, step), value in sorted(trial.reports.items(), key=lambda item: item[0]):
+                steps[step] = value
+            if not steps:
+                raise Refused("invalid-metric")
+            values = {"loss": steps[max(steps)]}
+        self.ended[lease] = told
+        if state == "fail":
+            self.fail(trial, how.get("reason") or "error")
+        else:
+            trial.state, trial.reason, trial.values = state, None, values
+        trial.lease = trial.stop = None
+        self.settle()
+        return True
+
+    def fail(self, trial: Trial, reason: str) -> None:
+        trial.failures += reason in RETRY_ON
+        back = reason == "preempted" or (reason in RETRY_ON and trial.failures < MOST)
+        trial.state, trial.reason = "waiting" if back else "fail", reason
+        trial.lease = trial.stop = None
+
+    def sweep(self) -> None:
+        for trial in self.trials:
+            if trial.state == "running" and trial.expires < self.now:
+                self.fail(trial, "lost")
+        self.settle()
+
+    def reopen(self) -> None:
+        for trial in self.trials:
+            trial.expires = max(trial.expires, self.now + trial.lease_s)
+
+    def stop(self, number: int) -> None:
+        trial = self.trials[number]
+        if trial.state == "running":
+            trial.stop = trial.stop or "cancelled"
+        elif trial.state == "waiting":
+            trial.state, trial.reason = "fail", "cancelled"
+        elif (trial.state, trial.reason) != ("fail", "cancelled"):
+            raise Refused("trial-finished")
+
+    def retry(self, number: int) -> None:
+        if self.trials[number].state != "fail":
+            raise Refused("conflict")
+        self.trials[number].state, self.trials[number].reason = "waiting", None
+        self.stopped = False
+        self.settle()
+
+    def resume(self) -> None:
+        before = self.paused, self.stopped
+        self.paused = self.stopped = False
+        if self.over:
+            self.paused, self.stopped = before
+            raise Refused("budget-spent")
+        self.settle()
+
+
+# --- the machine
+
+
+class Crash(Exception):
+    """The server died after the work and before the commit."""
+
+
+FAULTS = st.sampled_from(["", "", "", "crash", "drop", "twin"])
+VALUES = st.sampled_from([0.0, 1.0, 2.0, "NaN"])
+REASONS = st.sampled_from([None, "error", "oom", "timeout", "killed", "preempted", "cancelled"])
+PICK = st.integers(0, 2**16)
+
+
+class StudyMachine(RuleBasedStateMachine):
+    def __init__(self, service: Any) -> None:
+        super().__init__()
+        self.service = service
+        self.model: Model | None = None
+        self.keys = 0
+        self.leases: list[dict[str, Any]] = []
+        self.answers: list[tuple[Any, str, Any]] = []
+        self.first_told: dict[str, Any] = {}
+        self.frozen: dict[int, dict[str, Any]] = {}
+
+    @initialize(budget=st.none() | st.integers(1, 8), goal=st.none() | st.just(0.0))
+    def create(self, budget: int | None, goal: float | None) -> None:
+        limits = {"trials": budget, "target": goal}
+        self.name = self.service.new_study(
+            budget={key: value for key, value in limits.items() if value is not None},
+            trial={"command": ["true"], "max_attempts": MOST},
+        )
+        self.model = Model(self.service.clock.time, budget, goal)
+
+    def teardown(self) -> None:
+        if self.model is not None:
+            self.service.run(self.service.manager.delete_study(self.name))
+
+    # --- calls with faults
+
+    def crashed(self, call: Any) -> None:
+        """Run a call whose transaction is rolled back after all its work."""
+        database = self.service.manager._database
+        write = database.write
+
+        def broken(work: Any) -> Any:
+            def work_and_die(tx: Any) -> None:
+                work(tx)
+                raise Crash
+
+            return write(work_and_die)
+
+        database.write = broken
+        try:
+            call()
+        except (Crash, TunerError):
+            pass
+        finally:
+            del database.write
+        self.agree()
+
+    def outcome(self, call: Any) -> Any:
+        try:
+            return call()
+        except TunerError as error:
+            return Refused(error.code)
+
+    def once(self, call: Any, expected: Any, fault: str = "") -> Any:
+        """The answer of `call`; that or its refusal must be what `expected()` gives."""
+        if fault == "crash":
+            self.crashed(call)
+        try:
+            wanted = expected()
+        except Refused as refusal:
+            wanted = refusal
+        got = self.outcome(call)
+        if isinstance(wanted, Refused) or isinstance(got, Refused):
+            assert (type(got), str(got)) == (type(wanted), str(wanted))
+            return None
+        return got
+
+    def keyed(self, call: Any, expected: Any, fault: str) -> Any:
+        """As `once`, for calls with a key: repeated at once, and remembered to be repeated."""
+        self.keys += 1
+        key = f"{self.name}-{self.keys}"
+        answer = self.once(lambda: call(key), expected, fault)
+        if answer is not None:
+            if fault == "drop":
+                assert call(key) == answer
+            self.answers.append((call, key, answer))
+        return answer
+
+    @precondition(lambda self: self.answers)
+    @rule(pick=PICK)
+    def repeat_an_earlier_call(self, pick: int) -> None:
+        call, key, answer = self.answers[pick % len(self.answers)]
+        assert call(key) == answer
+
+    # --- asking and adding
+
+    @rule(count=st.integers(1, 4), seconds=st.sampled_from([5.0, 60.0]), fault=FAULTS)
+    def ask(self, count: int, seconds: float, fault: str) -> None:
+        wanted: list[Trial] = []
+
+        def call(key: str) -> Any:
+            if fault == "twin":
+                body = self.service.ask_body(count, lease_seconds=seconds)
+                ask = self.service.manager.ask
+                one, two = self.service.together(*(ask(self.name, body, key) for _ in range(2)))
+                assert one == two
+                return one.body["trials"]
+            return self.service.ask(self.name, count, key, lease_seconds=seconds)
+
+        given = self.keyed(call, lambda: wanted.extend(self.model.ask(count)), fault)
+        assert [trial["number"] for trial in given] == [trial.number for trial in wanted]
+        for trial, leased in zip(wanted, given, strict=True):
+            self.model.lease(trial, leased["lease"], seconds)
+            self.leases.append(leased)
+
+    @rule(fault=FAULTS)
+    def enqueue(self, fault: str) -> None:
+        self.keyed(
+            lambda key: self.service.add(self.name, {"params": {"x": 0.5}}, key),
+            self.model.enqueue,
+            fault,
+        )
+
+    @rule(state=st.sampled_from(FINISHED), value=VALUES, fault=FAULTS)
+    def import_a_trial(self, state: str, value: Any, fault: str) -> None:
+        values = {} if state == "fail" else {"loss": value}
+        body = {"params": {"x": 0.5}, "state": state, "values": values}
+
+        def expected() -> None:
+            trial = self.model.add(state, counts=False, values=values)
+            trial.reason = "error" if state == "fail" else None
+            self.model.settle()
+
+        self.keyed(lambda key: self.service.add(self.name, body, key), expected, fault)
+
+    # --- holders of leases, current and stale
+
+    def any_lease(self, pick: int) -> dict[str, Any]:
+        return self.leases[-1 - pick % min(len(self.leases), 12)]
+
+    @precondition(lambda self: self.leases)
+    @rule(pick=PICK, step=st.integers(0, 3), value=VALUES, fault=FAULTS)
+    def report(self, pick: int, step: int, value: Any, fault: str) -> None:
+        trial = self.any_lease(pick)
+        stops: list[Any] = []
+        for _ in range(2 if fault in ("drop", "twin") else 1):
+            answer = self.once(
+                lambda: self.service.report(trial, (step, {"loss": value})),
+                lambda: stops.append(
+                    self.model.report(trial["number"], trial["lease"], step, value)
+                ),
+                fault,
+            )
+            assert answer is None or answer["reason"] == stops[-1]
+
+    @precondition(lambda self: self.leases)
+    @rule(pick=PICK)
+    def heartbeat(self, pick: int) -> None:
+        trial = self.any_lease(pick)
+        answer = self.once(
+            lambda: self.service.heartbeat(trial),
+            lambda: self.model.held(trial["number"], trial["lease"]),
+        )
+        if answer is not None:
+            assert answer["reason"] == self.model.trials[trial["number"]].stop
+
+    @precondition(lambda self: self.leases)
+    @rule(
+        pick=PICK,
+        state=st.sampled_from(FINISHED),
+        value=st.none() | VALUES,
+        reason=REASONS,
+        fault=FAULTS,
+    )
+    def tell(self, pick: int, state: str, value: Any, reason: Any, fault: str) -> None:
+        trial = self.any_lease(pick)
+        body: dict[str, Any] = {"state": state}
+        if state == "fail" and reason is not None:
+            body["reason"] = reason
+        elif state != "fail" and value is not None:
+            body["values"] = {"loss": value}
+        self._end(
+            trial,
+            str(sorted(body.items(), key=str)),
+            body,
+            lambda key: self.service.tell(trial, key=key, **body),
+            fault,
+        )
+
+    @precondition(lambda self: self.leases)
+    @rule(pick=PICK, reason=REASONS.filter(bool), fault=FAULTS)
+    def release(self, pick: int, reason: str, fault: str) -> None:
+        trial = self.any_lease(pick)
+        body = {"state": "fail", "reason": reason}
+        call = self.service.release
+        self._end(trial, "release", body, lambda _: call(trial, reason=reason), fault)
+
+    def _end(self, trial: Any, told: str, body: Any, call: Any, fault: str) -> None:
+        def expected() -> bool:
+            return self.model.end(trial["number"], trial["lease"], told, **body)
+
+        answer = self.keyed(call, expected, fault)
+        if answer is not None:
+            assert answer == self.first_told.setdefault(trial["lease"], answer)
+
+    # --- anyone
+
+    @precondition(lambda self: self.model.trials)
+    @rule(pick=PICK, fault=FAULTS)
+    def stop_a_trial(self, pick: int, fault: str) -> None:
+        number = pick % len(self.model.trials)
+        call = self.service.manager.stop_trial
+        self.once(
+            lambda: self.service.run(call(self.name, number)),
+            lambda: self.model.stop(number),
+            fault,
+        )
+
+    @precondition(lambda self: self.model.trials)
+    @rule(pick=PICK, fault=FAULTS)
+    def retry_a_trial(self, pick: int, fault: str) -> None:
+        number = pick % len(self.model.trials)
+        call = self.service.manager.retry_trial
+
+        def expected() -> None:
+            self.model.retry(number)
+            self.frozen.pop(number, None)
+
+        self.once(lambda: self.service.run(call(self.name, number)), expected, fault)
+
+    @rule(now=st.booleans())
+    def pause(self, now: bool) -> None:
+        self.service.change(self.name, state="paused", now=now)
+        self.model.paused = True
+        if now:
+            self.model.ask_to_stop("paused")
+
+    @rule()
+    def resume(self) -> None:
+        self.once(lambda: self.service.change(self.name, state="active"), self.model.resume)
+
+    @rule(fault=FAULTS)
+    def stop(self, fault: str) -> None:
+        def expected() -> None:
+            self.model.stopped = True
+            self.model.settle()
+
+        self.once(lambda: self.service.change(self.name, state="finished"), expected, fault)
+
+    @rule(budget=st.none() | st.integers(1, 12))
+    def change_the_budget(self, budget: int | None) -> None:
+        self.service.change(self.name, budget={"trials": budget})
+        self.model.budget = budget
+
+    @rule(seconds=st.sampled_from([1.0, 4.0, 5.0, 6.0, 61.0]))
+    def let_time_pass(self, seconds: float) -> None:
+        self.service.expire(seconds)
+        self.model.now = self.service.clock.time
+        self.model.sweep()
+
+    @rule()
+    def restart_the_server(self) -> None:
+        self.service.reopen()
+        self.model.reopen()
+
+    @rule()
+    def delete_and_create_again(self) -> None:
+        self.service.run(self.service.manager.delete_study(self.name))
+        for trial in self.leases[-3:]:
+            assert str(self.outcome(lambda t=trial: self.service.heartbeat(t))) == (
+                "study-not-found"
+            )
+        self.service.new_study(name=self.name, trial={"command": ["true"], "max_attempts": MOST})
+        self.model = Model(self.service.clock.time, None, None)
+        self.frozen.clear()
+        self.first_told.clear()
+
+    # --- what must always hold
+
+    @invariant()
+    def agree(self) -> None:
+        if self.model is None:
+            return
+        study, listed = self.service.study(self.name), self.service.trials(self.name)
+        assert [trial["number"] for trial in listed] == list(range(len(listed)))
+        seen = [(t["state"], t["attempt"], t["reason"], t["values"]) for t in listed]
+        wanted = [(t.state, t.attempt, t.reason, t.values) for t in self.model.trials]
+        assert seen == wanted
+        counts = Counter(trial["state"] for trial in listed)
+        assert {k: v for k, v in study["counts"].items() if v} == dict(counts)
+        assert study["state"] == self.model.state
+        assert study["used"]["trials"] == self.model.made
+        for trial in listed:
+            if trial["state"] in FINISHED:
+                assert self.frozen.setdefault(trial["number"], trial) == trial
+
+
+@pytest.mark.timeout(0)
+def test_random_histories_follow_the_contract(service: Any) -> None:
+    size = {"max_examples": 25, "stateful_step_count": 30}
+    if service.url.startswith("postgresql"):
+        size = {"max_examples": 8, "stateful_step_count": 25}
+    if settings.get_current_profile_name() == "long":
+        size = {}
+    run_state_machine_as_test(
+        lambda: StudyMachine(service),
+        settings=settings(
+            **size,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            database=None,
+        ),
+    )
