@@ -70,6 +70,30 @@ class Parameter:
         """The value where the parameter is neither searched nor given."""
         return self.default if self.unset is None else self.unset
 
+    def problem(self, value: object) -> str | None:
+        """What is wrong with a value that no search range bounds; None: the method is defined."""
+        if self.type == "categorical":
+            is_one = any(type(value) is type(item) and value == item for item in self.choices)
+            return None if is_one else f"expected one of {', '.join(map(str, self.choices))}"
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return "expected a number"
+        if not math.isfinite(value):
+            return "expected a finite number"
+        lowest, below = self._meaning
+        if lowest <= value < below and (self.type != "int" or value == int(value)):
+            return None
+        kind = "an integer" if self.type == "int" else "a number"
+        return f"expected {kind} from {lowest:g}" + (" to below 1" if below == 1 else "")
+
+    @property
+    def _meaning(self) -> tuple[float, float]:
+        """Where the method is defined: from the first to below the second."""
+        if self.type == "int":
+            return 1, math.inf
+        if self.scale == "linear":
+            return -math.inf, math.inf
+        return 0, 1 if self.scale == "one_minus_log" else math.inf
+
     @property
     def source(self) -> str:
         """Every number's source in one text."""

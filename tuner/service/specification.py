@@ -90,13 +90,13 @@ def _check_trial(spec: StudySpec, space: Space) -> None:
     if trial.command is not None:
         command.check(trial.command, space)
     if trial.task is not None:
-        task = tasks.validate(trial.task, optimizers=optimizers.names())
+        known = optimizers.parameter_names()
+        task = tasks.validate(trial.task, optimizers=known)
         chosen = optimizers_of(space) or [str(task[OPTIMIZER])] * (OPTIMIZER in task)
         for i, name in enumerate(chosen):
             optimizers.get(name, f"space.parameters.{OPTIMIZER}.choices[{i}]")
-        tasks.check_parameters(
-            task, list(space.parameters), optimizers.parameter_names(chosen or None)
-        )
+        used = tasks.used_optimizers(task, chosen or known, known)
+        tasks.check_parameters(task, list(space.parameters), used)
         tasks.check_values(
             task, {name: dump_parameter(item) for name, item in space.parameters.items()}
         )
