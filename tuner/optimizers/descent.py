@@ -115,7 +115,7 @@ GD: Final = Optimizer(
     ),
     cost=Cost(functions=1, gradients=1, state=0, note="each over the whole training set"),
     reference=0.5,
-    reference_source=OWN,
+    reference_source=f"{OWN}: 1 and 0.3",
     batch="full",
 )
 

@@ -45,7 +45,7 @@ ADAFACTOR: Final = Optimizer(
             low=1e-4,
             high=1.0,
             default=1e-2,
-            prior=decades(3e-2, 1.421),
+            prior=decades(1e-2, 1.421),
             sources={
                 "range": f"low: {ALGOPERF}, LU[1e-4, 1e-2]; high: ours, a step as large as w",
                 "default": f"{_SHAZEER}, algorithm 6: relative steps of at most 1e-2",
@@ -106,8 +106,8 @@ ADAFACTOR: Final = Optimizer(
         state=1,
         note="the state of an m×n matrix is m + n floats; only vectors keep as many as they have",
     ),
-    reference=3e-2,
-    reference_source=OWN,
+    reference=1e-2,
+    reference_source=f"{OWN}: 0.03 and 0.003",
 )
 
 LION: Final = Optimizer(
@@ -171,7 +171,7 @@ LION: Final = Optimizer(
     ),
     cost=Cost(functions=1, gradients=1, state=1),
     reference=3e-4,
-    reference_source=OWN,
+    reference_source=f"{OWN}: 3e-4 and 0.01, which is flat from 3e-4",
 )
 
 LAMB: Final = Optimizer(
@@ -191,7 +191,7 @@ LAMB: Final = Optimizer(
         replace(
             LR,
             high=1.0,
-            prior=decades(1e-2, 1.421),
+            prior=decades(3e-3, 1.421),
             sources={
                 "range": f"low: {ALGOPERF}, LU[1e-4, 1e-2], widened tenfold; high: ours, a step"
                 " as large as w",
@@ -224,8 +224,8 @@ LAMB: Final = Optimizer(
         BETA2,
     ),
     cost=_COST,
-    reference=1e-2,
-    reference_source=OWN,
+    reference=3e-3,
+    reference_source=f"{OWN}: 0.003 on both",
 )
 
 MUON: Final = Optimizer(
@@ -311,5 +311,5 @@ MUON: Final = Optimizer(
         note="of hidden matrices, and 2 of what AdamW has; a step multiplies each matrix 15 times",
     ),
     reference=2e-2,
-    reference_source=f"{JORDAN}; {OWN}",
+    reference_source=f"{JORDAN}; {OWN}: 0.01, and flat from 0.001 to 0.3 (adamw_lr 0.002)",
 )

@@ -38,8 +38,8 @@ SAM: Final = Optimizer(
     paper=f"{FORET}, algorithm 1 with eq. 2 for p = 2",
     parameters=(MOMENTUM.parameters[0], _RHO, *MOMENTUM.parameters[1:]),
     cost=Cost(functions=2, gradients=2, state=1, note=_NOTE),
-    reference=0.01,
-    reference_source=f"as momentum; {OWN}",
+    reference=0.03,
+    reference_source=f"{OWN}: 0.1 and 0.01",
 )
 
 SAM_ADAMW: Final = Optimizer(
@@ -76,5 +76,5 @@ SAM_ADAMW: Final = Optimizer(
     ),
     cost=Cost(functions=2, gradients=2, state=2, note=_NOTE),
     reference=2e-3,
-    reference_source=f"as adamw; {OWN}",
+    reference_source=f"as adamw; {OWN}: 0.003 and 0.001",
 )

@@ -64,7 +64,7 @@ NADAM: Final = Optimizer(
     parameters=(_NADAM_LR, _NADAM_BETA1, EPS, BETA2, COUPLED_DECAY, _MOMENTUM_DECAY),
     cost=_COST,
     reference=2e-3,
-    reference_source=f"as adam; {OWN}",
+    reference_source=f"as adam; {OWN}: 0.003 and 0.03, which is flat from 3e-4",
 )
 
 NADAMW: Final = Optimizer(
@@ -78,7 +78,7 @@ NADAMW: Final = Optimizer(
     parameters=(_NADAM_LR, _NADAM_BETA1, DECOUPLED_DECAY, EPS, BETA2, _MOMENTUM_DECAY),
     cost=_COST,
     reference=2e-3,
-    reference_source=f"as nadam; {OWN}",
+    reference_source=f"as nadam; {OWN}: 0.01 and 3e-4",
 )
 
 RADAM: Final = Optimizer(
@@ -110,8 +110,8 @@ RADAM: Final = Optimizer(
         COUPLED_DECAY,
     ),
     cost=_COST,
-    reference=2e-3,
-    reference_source=f"as adam; {OWN}",
+    reference=1e-2,
+    reference_source=f"{OWN}: 0.03 and 0.003",
 )
 
 AMSGRAD: Final = Optimizer(
@@ -146,7 +146,7 @@ AMSGRAD: Final = Optimizer(
     ),
     cost=Cost(functions=1, gradients=1, state=3),
     reference=2e-3,
-    reference_source=f"as adam; {OWN}",
+    reference_source=f"as adam; {OWN}: 0.003 and 0.001",
 )
 
 ADAMAX: Final = Optimizer(
@@ -176,6 +176,6 @@ ADAMAX: Final = Optimizer(
         COUPLED_DECAY,
     ),
     cost=_COST,
-    reference=2e-3,
-    reference_source=f"the paper's default; {OWN}",
+    reference=5e-3,
+    reference_source=f"{OWN}: 0.01 and 0.003",
 )

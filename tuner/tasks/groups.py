@@ -26,8 +26,8 @@ from tuner.errors import Invalid, UnknownName
 GROUPS: Final = "groups"
 LR_FACTOR: Final = "lr_factor"
 _OWN: Final = ("match", "type", "name", OPTIMIZER, LR_FACTOR)
-_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
-_MOST: Final = 64
+NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+MOST: Final = 64
 
 DOC: Final = (
     "Parameter groups, each a mapping with `match` (glob over names of weights or modules) or "
@@ -56,8 +56,8 @@ def check_groups(
     """
     if not isinstance(groups, Sequence) or isinstance(groups, str):
         raise Invalid.at(path, "expected a list of groups.", found=repr(groups)[:80])
-    if len(groups) > _MOST:
-        raise Invalid.at(path, f"has {len(groups)} groups; at most {_MOST}.", found=len(groups))
+    if len(groups) > MOST:
+        raise Invalid.at(path, f"has {len(groups)} groups; at most {MOST}.", found=len(groups))
     seen: set[str] = set()
     checked = []
     for i, group in enumerate(groups):
@@ -130,7 +130,7 @@ def _check_name(
     if "name" not in group:
         return
     name = group["name"]
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not NAME.fullmatch(name):
         raise Invalid.at(
             f"{at}.name",
             f"found {name!r}, expected letters, digits, _ and -, a letter first.",

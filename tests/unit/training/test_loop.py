@@ -241,3 +241,31 @@ def test_on_cuda_numbers_repeat_resume_exactly_and_agree_with_the_cpu(make_trial
     resumed = on("cuda:0", checkpoint=stopped.saved[0][1])
     assert {**stopped.rows, **resumed.rows} == whole.rows
     assert on("cpu").rows[1]["val_loss"] == pytest.approx(whole.rows[1]["val_loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["gd", "lbfgs", "newton_cg"])
+def test_methods_for_the_whole_set_take_one_step_an_epoch_unless_told_otherwise(train, name):
+    task = {"dataset": "wine", "epochs": 2}
+    params = {"optimizer": name, "lbfgs.max_iter": 1, "newton_cg.cg_steps": 5}
+    whole = train(task, params)
+    assert not [line for line in whole.lines if "batch_size" in line]
+    batches = train({**task, "batch_size": 16}, params)
+    (line,) = [line for line in batches.lines if "batch_size" in line]
+    assert (batches.rows == whole.rows) is (name == "gd")
+    assert line.startswith("warning") is (name != "gd")
+    own = train({**task, "batch_size": 16}, {**params, f"{name}.batch_size": 65536})
+    assert own.rows == whole.rows
+
+
+def test_evaluations_are_counted_and_go_on_after_a_pause(train):
+    task = {"dataset": "wine", "epochs": 3, "batch_size": 64}
+    steps = math.ceil(len(load("wine", 0.2).train_x) / 64)
+    counts = {"adam": 1, "sam": 2, "adahessian": 2}
+    for name, each in counts.items():
+        rows = train(task, {"optimizer": name}).rows
+        assert [row["evaluations"] for row in rows.values()] == [
+            each * steps * epoch for epoch in (1, 2, 3)
+        ]
+    stopped = train(task, {"optimizer": "sam"}, stop_at=1, reason="paused")
+    resumed = train(task, {"optimizer": "sam"}, checkpoint=stopped.saved[0][1])
+    assert resumed.rows[3]["evaluations"] == 6 * steps

@@ -47,7 +47,7 @@ class NewtonCG(torch.optim.Optimizer):
         weights: Any,
         *,
         lr: float = 1.0,
-        damping: float = 1e-3,
+        damping: float = 10.0,
         cg_steps: int = 250,
         cg_tolerance: float = 1e-12,
         weight_decay: float = 0.0,
