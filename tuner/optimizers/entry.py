@@ -137,6 +137,7 @@ class Optimizer:
         reference_source: Where `reference` comes from.
         batch: `any`; `large`: meant for the whole training set, with mini-batches warned of;
             `full`: always the whole training set.
+        whole_model: Whether it works on all weights at once and takes no parameter groups.
     """
 
     name: str
@@ -149,6 +150,7 @@ class Optimizer:
     reference: float
     reference_source: str
     batch: Literal["any", "large", "full"] = "any"
+    whole_model: bool = False
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of that plain name, or None."""

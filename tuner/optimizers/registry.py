@@ -98,6 +98,7 @@ def describe(entry: Optimizer) -> dict[str, Any]:
             "note": entry.cost.note,
         },
         "batch": entry.batch,
+        "whole_model": entry.whole_model,
         "reference_lr": {"value": entry.reference, "source": entry.reference_source},
         "sizes": {
             size: [item.name for item in entry.parameters if size in item.sizes] for size in SIZES

@@ -96,6 +96,7 @@ LBFGS: Final = Optimizer(
     reference=1.0,
     reference_source=f"{NOCEDAL}, section 3.5",
     batch="large",
+    whole_model=True,
 )
 
 NEWTON_CG: Final = Optimizer(
@@ -166,6 +167,7 @@ NEWTON_CG: Final = Optimizer(
     reference=1.0,
     reference_source=f"{NOCEDAL}, section 3.5",
     batch="large",
+    whole_model=True,
 )
 
 ADAHESSIAN: Final = Optimizer(

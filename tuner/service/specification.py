@@ -17,6 +17,7 @@ from tuner.core.study import Named, StudySpec
 from tuner.core.wire import loads
 from tuner.errors import InvalidMetric
 from tuner.optimizers import registry as optimizers
+from tuner.optimizers.check import check_ranges, check_splits
 from tuner.optimizers.expand import expand, size_for
 from tuner.pruners import registry as pruners
 from tuner.pruners.base import Pruner
@@ -97,9 +98,10 @@ def _check_trial(spec: StudySpec, space: Space) -> None:
             optimizers.get(name, f"space.parameters.{OPTIMIZER}.choices[{i}]")
         used = tasks.used_optimizers(task, chosen or known, known)
         tasks.check_parameters(task, list(space.parameters), used)
-        tasks.check_values(
-            task, {name: dump_parameter(item) for name, item in space.parameters.items()}
-        )
+        plain = {name: dump_parameter(item) for name, item in space.parameters.items()}
+        tasks.check_values(task, plain)
+        check_ranges(plain, used)
+        check_splits(task, task.get("groups", []), chosen)
         _check_metrics(spec, tasks.metrics(task))
 
 

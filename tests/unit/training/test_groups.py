@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tuner.errors import Invalid, UnknownName
-from tuner.optimizers.registry import names
+from tuner.optimizers.registry import ENTRIES, names
 from tuner.training import build_optimizer, build_scheduler, run_task, take_step
 from tuner.training.groups import weights_of
 from tuner.training.mixed import Mixed
@@ -298,3 +298,10 @@ def test_a_task_whose_pattern_matches_no_layer_ends_before_the_first_epoch(make_
     with pytest.raises(Invalid, match="no layer"):
         run_task({"dataset": "wine", "groups": [{"match": "layer4.*"}]}, trial)
     assert trial.rows == {}
+
+
+def test_the_registry_knows_which_methods_work_on_the_whole_model():
+    model = nn.Linear(2, 2)
+    for name in names():
+        made = build_optimizer(model, {"optimizer": name})
+        assert getattr(made, "whole_model", False) is ENTRIES[name].whole_model
