@@ -357,3 +357,21 @@ BOUNDS = [
 @pytest.mark.parametrize(("name", "key", "value"), BOUNDS)
 def test_every_bound_choice_and_default_can_be_trained(name, key, value):
     build_optimizer(torch.nn.Linear(2, 2), {"optimizer": name, f"{name}.{key}": value})
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", names())
+def test_on_cuda_every_optimizer_agrees_with_the_cpu(name):
+    weights = {}
+    for device in ("cpu", "cuda:0"):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3))
+        x, y = torch.randn(16, 4), torch.randint(0, 3, (16,))
+        model, x, y = model.double().to(device), x.double().to(device), y.to(device)
+        optimizer = build_optimizer(model, {"optimizer": name})
+        loss = torch.nn.functional.cross_entropy
+        for _ in range(3):
+            take_step(optimizer, lambda m=model, a=x, b=y: loss(m(a), b), model)
+        weights[device] = torch.cat([w.detach().flatten().cpu() for w in model.parameters()])
+    torch.testing.assert_close(weights["cuda:0"], weights["cpu"], rtol=1e-5, atol=1e-7)
