@@ -148,6 +148,27 @@ def test_a_killed_owner_leaves_nothing_that_stops_the_next(
     assert get(second.url, "/api/v1/studies", owner_of(store)["token"]).status_code == 200
 
 
+def test_the_owner_after_a_killed_one_has_its_address_for_scripts_that_know_no_other(
+    start: Any, store: EmbeddedStore
+) -> None:
+    first = start(f"serve_embedded({str(store.file)!r})")
+    token = owner_of(store)["token"]
+    first.end(signal.SIGKILL)
+    second = start(f"serve_embedded({str(store.file)!r})")
+    assert second.url == first.url
+    assert get(first.url, "/api/v1/studies", token).status_code == 200
+
+
+def test_a_port_that_somebody_else_has_taken_is_left_to_them(
+    start: Any, store: EmbeddedStore
+) -> None:
+    first = start(f"serve_embedded({str(store.file)!r})")
+    first.end(signal.SIGKILL)
+    port = int(first.url.rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", port)):
+        assert start(f"serve_embedded({str(store.file)!r})").url != first.url
+
+
 def test_an_idle_owner_ends_by_itself(start: Any, store: EmbeddedStore) -> None:
     server = start(f"serve_embedded({str(store.file)!r}, idle_s=0.3)")
     code, text = server.wait()

@@ -240,6 +240,23 @@ def test_a_trial_that_reaches_the_last_step_is_not_stopped(service):
     assert service.report(trials[3], (9, {"loss": 9.0}))["should_stop"] is False
 
 
+def test_a_trial_that_jumps_to_the_last_step_counts_at_the_rungs_it_passed(service):
+    name = service.new_study(pruner=ASHA)
+    trials = service.ask(name, 4)
+    for trial in trials[:3]:
+        service.report(trial, (9, {"loss": 0.1}))
+    assert service.report(trials[3], (1, {"loss": 9.0}))["reason"] == "pruned"
+
+
+def test_a_batch_that_ends_at_the_last_step_is_not_stopped_in_between(service):
+    name = service.new_study(pruner=ASHA)
+    trials = service.ask(name, 4)
+    for trial in trials[:3]:
+        service.report(trial, (1, {"loss": 0.1}))
+    answer = service.report(trials[3], (1, {"loss": 9.0}), (9, {"loss": 9.0}))
+    assert answer["should_stop"] is False
+
+
 def test_another_stop_comes_before_the_pruner(service):
     name = service.new_study(pruner=ASHA)
     trials = service.ask(name, 4)

@@ -75,6 +75,29 @@ def test_mistakes_are_found_at_creation_with_their_path(service):
         assert caught.value.errors[0].path == path
 
 
+def test_a_task_without_optimizers_to_choose_trains_its_own(service):
+    task = {"dataset": "digits", "model": "mlp"}
+    space = {"lr": {"type": "float", "low": 1e-4, "high": 0.1}}
+    fields = {"objective": ["val_loss", "minimize"], "space": space, "trial": {"task": task}}
+    assert service.run(service.manager.create_study(service.body(**fields))).status == 201
+    fields["space"] = space | {"momentum": {"type": "float", "low": 0, "high": 1}}
+    with pytest.raises(Invalid, match="momentum"):
+        service.run(service.manager.create_study(service.body(**fields)))
+    fields["trial"] = {"task": task | {"optimizer": "momentum"}}
+    assert service.run(service.manager.create_study(service.body(**fields))).status == 201
+
+
+def test_a_metric_must_be_one_of_every_data_set_that_a_trial_may_choose(service):
+    fields = {
+        "objective": ["val_accuracy", "maximize"],
+        "space": {"dataset": {"type": "categorical", "choices": ["wine", "diabetes"]}},
+        "trial": {"task": {"dataset": "wine"}},
+    }
+    with pytest.raises(Invalid) as caught:
+        service.run(service.manager.create_study(service.body(**fields)))
+    assert caught.value.errors[0].path == "objectives[0].metric"
+
+
 # --- states
 
 
@@ -131,6 +154,14 @@ def test_a_stopped_study_cancels_what_runs_and_keeps_what_waits(service):
 def test_a_stopped_study_with_nothing_running_is_finished_at_once(service):
     name = service.new_study()
     assert service.change(name, state="finished")["state"] == "finished"
+
+
+def test_a_larger_budget_makes_a_stopped_study_active_again(service):
+    name = service.new_study(budget={"trials": 5})
+    service.change(name, state="finished")
+    assert service.change(name, budget={"trials": 4})["state"] == "finished"
+    assert service.change(name, budget={"trials": 6})["state"] == "active"
+    assert len(service.ask(name)) == 1
 
 
 # --- budgets

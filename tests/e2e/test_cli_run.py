@@ -189,6 +189,24 @@ def test_a_run_without_a_result_says_why_and_is_exit_1(folder, tuner):
     assert "the data are gone" in tuner("trial", "log", "quad", "0")[1]
 
 
+def test_what_is_refused_of_a_commands_reports_is_named_in_its_log_and_ends_nothing(folder, tuner):
+    lines = [{"step": 1, "loss": 4}, {"step": 1, "loss": 5}, {"step": 2, "loss": 3, "self": 1}]
+    script = "import sys, time\nfor line in sys.argv[1:]:\n    print(line, flush=True)\n"
+    (folder / "early.py").write_text(script + "    time.sleep(1.5)\n")  # sent one by one
+    (folder / "late.py").write_text(script)  # sent all at the end
+    braces = str.maketrans({"{": "{{", "}": "}}"})
+    said = [f"tuner: {json.dumps(line)}".translate(braces) for line in lines]
+    for name in ("early", "late"):
+        command = [sys.executable, str(folder / f"{name}.py"), *said]
+        write_study(folder, 1, 0, name=name, trial={"command": command})
+        code, out, err = tuner("study", "run", "s.json", "--json")
+        assert code == 0, err
+        assert json.loads(out)["best"]["values"] == {"loss": 3.0}
+        log = tuner("trial", "log", name, "0")[1]
+        assert "a report was not taken: " in log
+        assert "has already reported loss = 4" in log
+
+
 def test_a_changed_budget_is_applied_and_other_changes_are_refused(folder, tuner):
     write_study(folder, 2, 0)
     assert tuner("study", "run", "s.json")[0] == 0

@@ -12,7 +12,8 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Final, Self
+from typing import IO, Any, Final, NamedTuple, Self
+from urllib.parse import urlsplit
 
 from tuner.core.wire import dumps
 from tuner.errors import DatabaseUnavailable, StoreOwned
@@ -27,16 +28,27 @@ _WAIT_S: Final = 5.0
 _POLL_S: Final = 0.05
 
 
+class Former(NamedTuple):
+    """The address of an owner that was killed and could not withdraw it."""
+
+    port: int
+    token: str
+
+
 class Ownership:
     """The right to serve a database, from `acquire` until `release`.
 
     Args:
         store: The database and the files of its owner.
         lock: The open, locked file.
+        predecessor: What the owner before has left, if it was killed.
     """
 
-    def __init__(self, store: EmbeddedStore, lock: IO[str]) -> None:
+    def __init__(
+        self, store: EmbeddedStore, lock: IO[str], predecessor: Former | None = None
+    ) -> None:
         self.store = store
+        self.predecessor = predecessor
         self._lock = lock
         self._published = False
 
@@ -69,9 +81,10 @@ class Ownership:
                 lock.close()
                 raise _owned(store, owner)
             time.sleep(_POLL_S)
-        # What a killed owner left says nothing any more.
+        # What a killed owner left says nothing to clients any more.
+        predecessor = _former(store.owner_file)
         store.owner_file.unlink(missing_ok=True)
-        return cls(store, lock)
+        return cls(store, lock, predecessor)
 
     def publish(self, url: str, token: str) -> None:
         """Write the address and token where only this user's processes can read them."""
@@ -124,6 +137,20 @@ def _read_owner(file: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return data if isinstance(data, dict) and {"url", "pid"} <= set(data) else None
+
+
+def _former(file: Path) -> Former | None:
+    """The address in an owner's file that only this user could have written."""
+    try:
+        status = file.stat()
+        data = json.loads(file.read_bytes())
+        port, token = urlsplit(data["url"]).port, data["token"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    mine = not hasattr(os, "getuid") or (
+        status.st_uid == os.getuid() and not status.st_mode & 0o077
+    )
+    return Former(port, token) if mine and port and isinstance(token, str) and token else None
 
 
 def _try_lock(lock: IO[str]) -> bool:

@@ -10,7 +10,7 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Final
 
@@ -115,10 +115,24 @@ def _run(plan: _Plan) -> int:
     )
     ownership = None if plan.store is None else Ownership.acquire(plan.store)
     try:
+        if ownership is not None and plan.idle_s is not None:
+            plan = _after(plan, ownership)
         return asyncio.run(_serve(plan, ownership))
     finally:
         if ownership is not None:
             ownership.release()
+
+
+def _after(plan: _Plan, ownership: Ownership) -> _Plan:
+    """Take the address of an owner that was killed: scripts it served know no other."""
+    former = ownership.predecessor
+    if former is None:
+        return plan
+    try:
+        listening.bind(plan.host, former.port).close()
+    except TunerError:
+        return plan
+    return replace(plan, port=former.port, token=former.token)
 
 
 async def _serve(plan: _Plan, ownership: Ownership | None) -> int:

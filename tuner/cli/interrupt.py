@@ -2,14 +2,46 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Final
+
+_TICK_S: Final = 0.05
 
 
-class Asked(threading.Event):
+class Flag(threading.Event):
+    """An event that a signal handler may set.
+
+    The handler runs in the thread that may be waiting, in the middle of whatever it does: a lock
+    that `Event.wait` holds at that moment would never be free again. So no lock is taken here.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_up = False
+
+    def is_set(self) -> bool:
+        """Whether it has been set."""
+        return self._is_up
+
+    def set(self) -> None:
+        """Set it for good."""
+        self._is_up = True
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, or for `timeout` seconds; whether it is set."""
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while not self._is_up and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _TICK_S))
+        return self._is_up
+
+
+class Asked(Flag):
     """Set when a signal asked to stop.
 
     Attributes:
@@ -23,7 +55,7 @@ class Asked(threading.Event):
     def __init__(self) -> None:
         super().__init__()
         self.number: int | None = None
-        self.again = threading.Event()
+        self.again = Flag()
         self.is_polled = False
 
     def handle(self, number: int, frame: FrameType | None) -> None:

@@ -95,12 +95,12 @@ class Reporter:
                 row of the same batch).
             Unavailable: If `MAX_ROWS` wait for a server that cannot be reached.
         """
-        self.raise_error()
         if self.reason == LEASE_LOST:
             return
         with self._guard:
             self._rows.append({"step": step, "values": dict(values)})
             n_rows = len(self._rows)
+        self.raise_error()  # of earlier rows; this one is taken
         if n_rows > MAX_ROWS:
             raise Unavailable(
                 f"{n_rows} measurements of trial {self._at[1]} of study {self._at[0]!r} wait for"

@@ -118,7 +118,7 @@ class Trial:
         """The folder of this trial's checkpoints, the same for all its attempts."""
         return self._checkpoints.folder
 
-    def report(self, step: int, **metrics: float) -> None:
+    def report(self, /, step: int, **metrics: float) -> None:
         """Report metrics at a step.
 
         Sent in batches; at once where the study has a pruner. A server that cannot be reached does

@@ -98,21 +98,20 @@ class AshaPruner(Pruner):
         return next(b for b, end in enumerate(accumulate(shares)) if at < end)
 
     def rungs(self, number: int, previous: int | None, step: int) -> list[Rung]:
-        """The rungs of the trial's bracket above `previous`, up to `step`.
-
-        None at `max_step` and later: such a trial is not stopped.
-        """
+        """The rungs of the trial's bracket above `previous`, up to `step`, below `max_step`."""
         end = self.options.max_step
-        if end is not None and step >= end:
-            return []
         bracket = self.bracket(number)
         at = self.options.min_step * self.options.reduction_factor**bracket
         reached = []
-        while at <= step:
+        while at <= step and (end is None or at < end):
             if previous is None or at > previous:
                 reached.append(Rung(bracket, at))
             at *= self.options.reduction_factor
         return reached
+
+    def spares(self, step: int) -> bool:
+        """Whether `max_step` is reached."""
+        return self.options.max_step is not None and step >= self.options.max_step
 
     def decide(
         self, number: int, rung: Rung, loss: float, best: float, peers: Sequence[float]

@@ -64,6 +64,14 @@ class Pruner(ABC):
             step: The step of the report.
         """
 
+    def spares(self, step: int) -> bool:
+        """Whether a trial that has reached `step` is not stopped any more.
+
+        Its report is recorded at the rungs it has reached all the same.
+        """
+        del step
+        return False
+
     @abstractmethod
     def decide(
         self, number: int, rung: Rung, loss: float, best: float, peers: Sequence[float]

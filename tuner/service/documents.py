@@ -26,10 +26,13 @@ class Document(NamedTuple):
     body: str | bytes
 
 
-def change_mark(tx: Tx, name: str) -> tuple[int, float]:
-    """A value that changes whenever the study does; what is rendered may be kept by it."""
+def change_mark(tx: Tx, name: str) -> tuple[int, float] | None:
+    """A value that changes whenever the study does; what is rendered may be kept by it.
+
+    None while trials run: their measurements change it all the time.
+    """
     study = study_of(tx, name)
-    return study.id, study.updated_at
+    return None if study.n_running else (study.id, study.updated_at)
 
 
 def gather(tx: Tx, name: str, kind: str) -> dict[str, Any]:

@@ -346,17 +346,18 @@ class Manager:
 
     async def _document(self, name: str, kind: str, format_: str) -> Document:
         mark = await self._read(lambda tx: change_mark(tx, name))
-        place = (*mark, kind, format_)
-        if place not in self._documents:
-            data = await self._read(lambda tx: gather(tx, name, kind))
-            made = await self._pool.run(ENTRY, {"kind": kind, "format": format_, **data})
-            body = made["body"]
-            if isinstance(body, dict):
-                body = dumps(body)
+        place = (mark, kind, format_)
+        if mark is not None and place in self._documents:
+            return self._documents[place]
+        data = await self._read(lambda tx: gather(tx, name, kind))
+        made = await self._pool.run(ENTRY, {"kind": kind, "format": format_, **data})
+        body = made["body"]
+        document = Document(made["content_type"], dumps(body) if isinstance(body, dict) else body)
+        if mark is not None:
             if len(self._documents) >= _KEPT:
                 self._documents.pop(next(iter(self._documents)))
-            self._documents[place] = Document(made["content_type"], body)
-        return self._documents[place]
+            self._documents[place] = document
+        return document
 
     async def _make_ahead(self, name: str) -> None:
         row = await self._read(lambda tx: study_rows.find(tx, name))

@@ -179,7 +179,7 @@ def _follow(tx: Tx, row: Row[Any], items: Sequence[Measurement]) -> tuple[dict[s
         current = loss(as_float(item.values[metric]), direction)
         if math.isfinite(current) and (best is None or current < best):
             best = current
-        if pruner is not None and not prune:
+        if pruner is not None:
             for rung in pruner.rungs(row.number, last_step, item.step):
                 stored = _stored_loss(current)
                 trials.record_rung(tx, row.study_id, row.id, rung.bracket, rung.step, stored)
@@ -189,6 +189,8 @@ def _follow(tx: Tx, row: Row[Any], items: Sequence[Measurement]) -> tuple[dict[s
                 prune = prune or pruner.decide(row.number, rung, current, known, losses)
         if last_step is None or item.step >= last_step:
             last_step, last_loss = item.step, _stored_loss(current)
+    if pruner is not None and last_step is not None and pruner.spares(last_step):
+        prune = False
     return {"last_step": last_step, "last_loss": last_loss, "best_loss": best}, prune
 
 

@@ -8,9 +8,8 @@ from typing import Any
 
 from tuner.core import command
 from tuner.core.model import join
-from tuner.core.names import OPTIMIZER, nearest
+from tuner.core.names import nearest
 from tuner.core.overrides import merge
-from tuner.core.parameter import CategoricalParameter, FixedParameter
 from tuner.core.ranking import Direction
 from tuner.core.space import Space, dump_parameter
 from tuner.core.study import Named, StudySpec
@@ -91,43 +90,19 @@ def _check_trial(spec: StudySpec, space: Space) -> None:
     if trial.command is not None:
         command.check(trial.command, space)
     if trial.task is not None:
-        known = optimizers.parameter_names()
-        task = tasks.validate(trial.task, optimizers=known)
-        chosen = optimizers_of(space) or [str(task[OPTIMIZER])] * (OPTIMIZER in task)
-        for i, name in enumerate(chosen):
-            optimizers.get(name, f"space.parameters.{OPTIMIZER}.choices[{i}]")
-        used = tasks.used_optimizers(task, chosen or known, known)
-        tasks.check_parameters(task, list(space.parameters), used)
-        plain = {name: dump_parameter(item) for name, item in space.parameters.items()}
-        tasks.check_values(task, plain)
-        check_ranges(plain, used)
-        check_splits(task, task.get("groups", []), chosen)
-        _check_metrics(spec, tasks.metrics(task))
-
-
-def _check_metrics(spec: StudySpec, known: list[str]) -> None:
-    """A metric that the task never reports would make every trial fail at its end."""
-    used = [(join("objectives", i, "metric"), o.metric) for i, o in enumerate(spec.objectives)]
-    used += [(join("constraints", i, "metric"), c.metric) for i, c in enumerate(spec.constraints)]
-    for path, metric in used:
-        if metric not in known:
-            near = nearest(metric, known)
-            raise InvalidMetric.at(
-                path,
-                f"the task never reports {metric!r}; it reports {', '.join(known)}."
-                + (f" Did you mean {near!r}?" if near else ""),
-                found=metric,
-                allowed=known,
-                nearest=near,
-            )
-
-
-def optimizers_of(space: Space) -> list[str]:
-    """The optimizers that trials of this space may choose."""
-    parameter = space.parameters.get(OPTIMIZER)
-    if isinstance(parameter, CategoricalParameter):
-        return [str(choice) for choice in parameter.choices]
-    return [str(parameter.value)] if isinstance(parameter, FixedParameter) else []
+        parameters = {name: dump_parameter(item) for name, item in space.parameters.items()}
+        task = tasks.check_study(trial.task, parameters, optimizers.parameter_names())
+        chosen = tasks.chosen_optimizers(task, parameters)
+        groups = task.get("groups", [])
+        check_ranges(parameters, [*chosen, *tasks.own_optimizers(groups)])
+        check_splits(task, groups, chosen)
+        used = [(join("objectives", i, "metric"), o.metric) for i, o in enumerate(spec.objectives)]
+        used += [
+            (join("constraints", i, "metric"), c.metric) for i, c in enumerate(spec.constraints)
+        ]
+        # A metric that the task never reports would make every trial fail at its end.
+        for path, metric in used:
+            tasks.check_metric(metric, task, path, parameters)
 
 
 # What never changes of a study may be cached; budget and tags are in `spec_of`'s key.

@@ -148,6 +148,8 @@ def _change_spec(ledger: Ledger, spec: StudySpec, body: StudyChange) -> None:
         check_plain(body.tags, "tags")
         data["tags"] = body.tags
     changed = StudySpec.read(data)
+    if _is_larger(changed.budget, spec.budget):
+        ledger.values["stopped"] = False
     target = changed.budget.target
     ledger.values |= {
         "spec": dumps(changed.to_json()),
@@ -155,6 +157,12 @@ def _change_spec(ledger: Ledger, spec: StudySpec, body: StudyChange) -> None:
         "budget_seconds": changed.budget.seconds,
         "target_loss": (None if target is None else loss(target, changed.objectives[0].direction)),
     }
+
+
+def _is_larger(new: Budget, old: Budget) -> bool:
+    """Whether a change of budget asks for more; that makes a stopped study active again."""
+    pairs = ((new.trials, old.trials), (new.seconds, old.seconds))
+    return any(b is not None and (a is None or a > b) for a, b in pairs)
 
 
 def _change_state(tx: Tx, ledger: Ledger, body: StudyChange) -> None:

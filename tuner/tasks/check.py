@@ -11,6 +11,21 @@ from tuner.tasks.groups import GROUPS, check_groups, group_parameters, own_optim
 from tuner.tasks.option import Option
 from tuner.tasks.registry import CLASSIFICATION_ONLY, DATASETS, METRICS, MODELS, OPTIONS
 
+__all__ = [
+    "check_metric",
+    "check_parameters",
+    "check_study",
+    "check_values",
+    "chosen_optimizers",
+    "complete",
+    "known_names",
+    "metrics",
+    "own_optimizers",
+    "parse",
+    "used_optimizers",
+    "validate",
+]
+
 TASK_PATH: Final = "trial.task"
 SPACE_PATH: Final = "space.parameters"
 _SPECIAL: Final = ("dataset", "model")
@@ -112,9 +127,16 @@ def check_study(
     """
     checked = validate(task, optimizers=optimizers)
     check_values(checked, parameters, optimizers)
-    chosen = _values(checked, parameters, OPTIMIZER)
+    chosen = chosen_optimizers(checked, parameters)
     check_parameters(checked, parameters, used_optimizers(checked, chosen, optimizers))
     return checked
+
+
+def chosen_optimizers(
+    task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """The optimizers that trials may choose: by the space, else the task's own."""
+    return _values(task, parameters, OPTIMIZER)
 
 
 def used_optimizers(

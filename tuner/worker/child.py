@@ -23,9 +23,10 @@ from tuner.client.reporter import LEASE_LOST
 from tuner.client.runner import Outcome, describe, failed, stopped
 from tuner.client.trial import Trial
 from tuner.core.lifecycle import Reason
-from tuner.errors import ObjectiveNotFound, TunerError, Unavailable
+from tuner.errors import Conflict, Invalid, ObjectiveNotFound, TunerError, Unavailable
 from tuner.settings import embedded_store
 from tuner.worker import runners, wire
+from tuner.worker.command import say_refused
 
 _RETRY_S: Final = 1.0
 
@@ -132,7 +133,8 @@ def _run(job: Mapping[str, Any], link: socket.socket) -> dict[str, Any]:
         return {"outcome": asdict(outcome), "fatal": str(error)}
     if outcome.trace:
         sys.stderr.write(outcome.trace)
-    return {"outcome": asdict(_send_rest(trial, outcome))}
+    is_command = "command" in job["runner"]
+    return {"outcome": asdict(_send_rest(trial, outcome, is_command))}
 
 
 def _connect(connect: Mapping[str, Any]) -> Client:
@@ -152,14 +154,21 @@ def _listen(link: socket.socket, trial: Trial) -> None:
         return
 
 
-def _send_rest(trial: Trial, outcome: Outcome) -> Outcome:
-    """Send the reports that wait; with the server away, for as long as the agent lets us live."""
+def _send_rest(trial: Trial, outcome: Outcome, is_command: bool) -> Outcome:
+    """Send the reports that wait; with the server away, for as long as the agent lets us live.
+
+    A report that is refused ends a Python trial, as it would have when it was made; a command
+    cannot be told, and its log names it.
+    """
     while True:
         try:
             trial.flush()
         except Unavailable:
             time.sleep(_RETRY_S)
         except TunerError as error:
+            if is_command and isinstance(error, Conflict | Invalid):
+                say_refused(error)
+                continue
             return failed(describe(error)) if outcome.state == "complete" else outcome
         else:
             lost = trial.stop_reason == LEASE_LOST

@@ -17,13 +17,14 @@ from tuner.client.runner import Outcome, describe, failed, stopped
 from tuner.client.trial import Trial
 from tuner.core.command import render
 from tuner.core.wire import decode_metric
-from tuner.errors import InvalidMetric, TunerError
+from tuner.errors import Conflict, Invalid, InvalidMetric, TunerError, Unavailable
 from tuner.worker import endings, memory, processes
 
 PREFIX: Final = b"tuner:"
 _LINE: Final = 65_536
 _POLL_S: Final = 0.25
 _AFTER_S: Final = 2.0
+_PIPE: Final = 1 << 20  # bytes that a pipe may hold, at most, when its writer has ended
 
 
 def run_command(command: Sequence[Any], trial: Trial, grace: float) -> Outcome:
@@ -39,6 +40,7 @@ def run_command(command: Sequence[Any], trial: Trial, grace: float) -> Outcome:
     kills_before = memory.oom_kills()
     try:
         argv = render(command, trial.params)
+        trial.checkpoint_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -48,7 +50,9 @@ def run_command(command: Sequence[Any], trial: Trial, grace: float) -> Outcome:
     output = _Tee(process.stdout, sys.stdout.buffer, _Reports(trial).read)
     reason = _wait(process, trial, grace)
     for tee in (output, errors):
-        tee.join(_AFTER_S)
+        tee.join()
+    with contextlib.suppress(OSError):
+        trial.checkpoint_dir.rmdir()  # nothing was kept
     kills = memory.oom_kills() - kills_before
     return _ending(process.returncode, reason, errors.last_line, kills, trial)
 
@@ -62,13 +66,26 @@ def _wait(process: subprocess.Popen[bytes], trial: Trial, grace: float) -> str |
             process.wait(_POLL_S)
             return reason
         if reason is None:
-            reason = trial.should_stop()
+            reason = _stop_reason(trial)
             if reason is not None:
                 kill_at = time.monotonic() + grace
                 processes.signal_tree(os.getpid(), signal.SIGTERM)
         elif time.monotonic() >= kill_at:
             for pid in processes.descendants(os.getpid()) or [process.pid]:
                 processes.send(pid, processes.KILL)
+
+
+def _stop_reason(trial: Trial) -> str | None:
+    try:
+        return trial.should_stop()
+    except (Conflict, Invalid) as error:
+        say_refused(error)
+        return None
+
+
+def say_refused(error: TunerError) -> None:
+    """Name in the log what the server refused of the reports; it does not end a command."""
+    sys.stderr.write(f"tuner: a report was not taken: {error}\n")
 
 
 def _ending(code: int, reason: str | None, last_line: str, kills: int, trial: Trial) -> Outcome:
@@ -95,22 +112,40 @@ class _Tee:
         self._source = source
         self._log = log
         self._each = each
+        self._waits_since: float | None = None
+        self._n_read = 0
         self._thread = threading.Thread(target=self._copy, daemon=True)
         self._thread.start()
 
-    def join(self, seconds: float) -> None:
-        """Wait for the end of the stream; a descendant may hold it open for ever."""
-        self._thread.join(seconds)
+    def join(self) -> None:
+        """Wait until all is read that the command wrote; a descendant may hold the stream open."""
+        began, n_read = time.monotonic(), self._n_read
+        while self._thread.is_alive() and self._n_read - n_read <= _PIPE:
+            self._thread.join(_POLL_S)
+            since = self._waits_since
+            if since is not None and time.monotonic() - max(since, began) > _AFTER_S:
+                return
 
     def _copy(self) -> None:
         if self._source is None:
             return
-        while line := self._source.readline(_LINE):
-            self._log.write(line)
-            self._log.flush()
+        while line := self._next(self._source):
+            # A full disk must not block the command on a pipe that nobody reads.
+            with contextlib.suppress(OSError):
+                self._log.write(line)
+                self._log.flush()
             text = line.decode("utf-8", "replace").strip()
             self.last_line = text or self.last_line
             self._each(line)
+
+    def _next(self, source: IO[bytes]) -> bytes:
+        self._waits_since = time.monotonic()
+        try:
+            line = source.readline(_LINE)
+        finally:
+            self._waits_since = None
+        self._n_read += len(line)
+        return line
 
 
 class _Reports:
@@ -126,6 +161,8 @@ class _Reports:
         try:
             step, metrics = read_report(line)
             self._trial.report(step, **metrics)
+        except (Conflict, Unavailable) as error:
+            say_refused(error)
         except (ValueError, TunerError) as error:
             shown = line[:200].decode("utf-8", "replace").strip()
             sys.stderr.write(f"tuner: this line is no report ({error}): {shown}\n")
@@ -137,7 +174,10 @@ def read_report(line: bytes) -> tuple[int, dict[str, float]]:
     Raises:
         ValueError: If it is not `tuner: ` and a JSON object with a step and numbers.
     """
-    data = json.loads(line.removeprefix(PREFIX).decode("utf-8"))
+    try:
+        data = json.loads(line.removeprefix(PREFIX).decode("utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(data, dict) or type(data.get("step")) is not int:
         raise ValueError('expected an object with a whole number "step"')
     step = data.pop("step")

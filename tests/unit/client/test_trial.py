@@ -147,6 +147,29 @@ def test_one_bad_row_does_not_hold_up_the_others(server, answering, make_reply, 
     assert taken == [[1, 2, 3], [1], [2], [3]]
 
 
+def test_a_row_is_taken_also_when_it_brings_the_error_of_an_earlier_one(
+    server, answering, make_reply, make_trial
+):
+    answering["report"] = lambda seen: make_reply(409, AlreadyReported("step 1").to_problem())
+    trial = make_trial()
+    trial.report(1, loss=0.5)
+    trial._reporter._last_call -= 60
+    trial._reporter.tick()
+    del answering["report"]
+    with pytest.raises(AlreadyReported):
+        trial.report(2, loss=0.25)
+    trial.flush()
+    assert calls(server, "report")[-1].json["measurements"][0]["step"] == 2
+
+
+def test_a_metric_may_have_any_name_that_a_server_takes(server, make_trial):
+    trial = make_trial()
+    trial.report(1, **{"self": 2.0, "val loss": 0.5})
+    trial.flush()
+    row = calls(server, "report")[0].json["measurements"][0]
+    assert row["values"] == {"self": 2.0, "val loss": 0.5}
+
+
 def test_values_that_are_not_finite_are_reported_as_such(server, make_trial):
     trial = make_trial()
     trial.report(0, loss=math.nan, other=math.inf)

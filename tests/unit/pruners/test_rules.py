@@ -32,9 +32,15 @@ def test_asha_rungs_are_powers_below_max_step():
 
 
 @pytest.mark.parametrize("name", ["asha", "hyperband"])
-def test_a_trial_at_max_step_reaches_no_more_rungs(name):
+def test_max_step_is_no_rung_and_spares_the_trial(name):
     pruner = make(name, max_step=27)
-    assert all(pruner.rungs(n, previous, 27) == [] for n in range(9) for previous in (None, 5, 26))
+    assert all(pruner.rungs(n, 26, 27) == [] for n in range(9))
+    assert pruner.spares(27)
+    assert not pruner.spares(26)
+
+
+def test_a_jump_to_max_step_passes_the_rungs_below():
+    assert make("asha", max_step=9).rungs(0, None, 9) == [Rung(0, 1), Rung(0, 3)]
 
 
 def test_asha_without_max_step_goes_on_for_ever():

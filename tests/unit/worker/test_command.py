@@ -39,6 +39,7 @@ def test_report_lines_are_read(line, expected):
         b"tuner: \xff",
         b'tuner: {"step": 1, "a": true}',
         b'tuner: {"step": 1, "a": null}',
+        b"tuner: " + b"[" * 60_000,
     ],
 )
 def test_other_lines_are_refused(line):
@@ -137,3 +138,37 @@ time.sleep(600)
 )
 def test_exit_codes_say_why(code, kills, reason):
     assert of_exit(code, "", kills).reason == reason
+
+
+def test_no_line_keeps_the_rest_of_the_output_from_being_read(bench):
+    write = "print('tuner:' + 60_000 * '['); print('x' * 300_000); print('the end')"
+    key = bench.command([*PYTHON, write])
+    assert bench.end(key).outcome.state == "complete"
+    assert bench.log(key).endswith("the end\n")
+
+
+def test_the_checkpoint_folder_is_there_and_stays_if_something_is_in_it(bench):
+    write = """
+import os, pathlib
+folder = pathlib.Path(os.environ['TUNER_CHECKPOINT_DIR'])
+(folder / 'state').write_text(folder.is_dir() and 'kept')
+"""
+    folder = bench.folder / "own"
+    given = {"env": {"TUNER_CHECKPOINT_DIR": str(folder)}, "checkpoint_dir": str(folder)}
+    assert bench.end(bench.command([*PYTHON, write], **given)).outcome.state == "complete"
+    assert (folder / "state").read_text() == "kept"
+    bench.end(bench.command([*PYTHON, "pass"]))
+    assert not (bench.folder / "checkpoints").exists()
+
+
+def test_a_silent_descendant_that_holds_the_output_open_does_not_hold_the_trial(bench, gone):
+    start = """
+import subprocess, sys, pathlib
+child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])
+pathlib.Path('draft').write_text(str(child.pid))
+pathlib.Path('draft').rename('pids')
+"""
+    key = bench.command([*PYTHON, start])
+    pids = bench.pids(count=1)
+    assert bench.end(key).outcome.state == "complete"
+    assert gone(pids)

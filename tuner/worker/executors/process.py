@@ -21,7 +21,7 @@ from tuner.worker.executors.base import Exit, Job
 logger = logging.getLogger(__name__)
 _CLOSE_S: Final = 10.0
 # With one thread each, the libraries that are loaded start none, and the server can be forked.
-_SERVER_ENV: Final = {
+SERVER_ENV: Final = {
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -161,7 +161,7 @@ class ProcessExecutor:
                 ],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env=child_environment(_SERVER_ENV),
+                env=child_environment(SERVER_ENV),
                 start_new_session=True,
             )
         self._control, self._inbox, self._preloaded = ours, wire.Inbox(ours), set()
