@@ -79,20 +79,23 @@ class Parameter:
             return "expected a number"
         if not math.isfinite(value):
             return "expected a finite number"
-        lowest, below = self._meaning
-        if lowest <= value < below and (self.type != "int" or value == int(value)):
-            return None
-        kind = "an integer" if self.type == "int" else "a number"
-        return f"expected {kind} from {lowest:g}" + (" to below 1" if below == 1 else "")
+        lowest, highest, said = self._meaning
+        is_whole = self.type != "int" or value == int(value)
+        return None if lowest <= value <= highest and is_whole else f"expected {said}"
 
     @property
-    def _meaning(self) -> tuple[float, float]:
-        """Where the method is defined: from the first to below the second."""
+    def _meaning(self) -> tuple[float, float, str]:
+        """The least and the greatest value that the method is defined for, and both in words."""
         if self.type == "int":
-            return 1, math.inf
+            return 1, math.inf, "an integer from 1"
         if self.scale == "linear":
-            return -math.inf, math.inf
-        return 0, 1 if self.scale == "one_minus_log" else math.inf
+            return -math.inf, math.inf, "a number"
+        if self.scale == "log":
+            return 0, math.inf, "a number from 0"
+        # A momentum of 1 forgets nothing; a decay rate of 1 would divide by 0.
+        if self.role == "momentum":
+            return 0, 1, "a number from 0 to 1"
+        return 0, math.nextafter(1, 0), "a number from 0 to below 1"
 
     @property
     def source(self) -> str:

@@ -212,6 +212,7 @@ def test_the_description_is_json_with_every_parameter_and_source(name):
         ("adam", "lr", math.inf, "finite"),
         ("adam", "lr", True, "number"),
         ("adam", "beta1", 1.0, "below 1"),
+        ("momentum", "momentum", 1.5, "to 1"),
         ("adam", "bias_correction", 2, "one of True, False"),
         ("lbfgs", "history", 0, "integer"),
         ("adafactor", "beta2_decay", "x", "number"),
