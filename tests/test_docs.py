@@ -174,11 +174,13 @@ def test_every_optimizer_has_its_numbers_and_sources(name):
     assert entry["formula"] in PAGES[page]
     for item in entry["parameters"]:
         size = item["sizes"][0] if item["sizes"] else "never"
-        table_row(
-            f"| `{item['name']}` | {item['low']:g} to {item['high']:g} | {item['scale']} |"
-            f" {item['default']:g} | {item['unset']:g} | {size} | {item['source']} |",
-            page,
-        )
+        if item["type"] == "categorical":
+            choices = ", ".join(json.dumps(choice) for choice in item["choices"])
+            values = f"{choices} | - | {json.dumps(item['default'])} | {json.dumps(item['unset'])}"
+        else:
+            span = f"{item['low']:g} to {item['high']:g} | {item['scale']}"
+            values = f"{span} | {item['default']:g} | {item['unset']:g}"
+        table_row(f"| `{item['name']}` | {values} | {size} | {item['source']} |", page)
 
 
 @pytest.mark.parametrize("option", tasks.OPTIONS.values(), ids=lambda option: option.name)

@@ -16,6 +16,7 @@ from tuner.core.study import Budget, Constraint, Objective, Size, TrialSpec
 from tuner.optimizers import registry as optimizers
 from tuner.pruners import registry as pruners
 from tuner.samplers import registry as samplers
+from tuner.tasks.groups import DOC, GROUPS, MOST, NAME
 from tuner.tasks.option import Option
 from tuner.tasks.registry import OPTIONS
 
@@ -244,9 +245,33 @@ def _task() -> dict[str, Any]:
     return {
         "description": "A built-in training task.",
         "type": "object",
-        "properties": {option.name: _option(option) for option in OPTIONS.values()},
+        "properties": {
+            **{option.name: _option(option) for option in OPTIONS.values()},
+            GROUPS: _groups(),
+        },
         "required": [option.name for option in OPTIONS.values() if option.required],
         "additionalProperties": False,
+    }
+
+
+def _groups() -> dict[str, Any]:
+    """Parameter groups; beside these keys a group takes any parameter of its optimizer."""
+    return {
+        "description": DOC,
+        "type": "array",
+        "maxItems": MOST,
+        "items": {
+            "type": "object",
+            "properties": {
+                "match": {"type": "string", "minLength": 1},
+                "type": {"type": "string", "minLength": 1},
+                "name": {"type": "string", "pattern": f"^{NAME.pattern}$"},
+                "optimizer": {"type": "string", "enum": optimizers.names()},
+                "lr_factor": {"type": "number", "minimum": 0},
+            },
+            "additionalProperties": {"type": ["number", "boolean"]},
+            "anyOf": [{"required": ["match"]}, {"required": ["type"]}],
+        },
     }
 
 

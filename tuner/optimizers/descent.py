@@ -14,7 +14,7 @@ from tuner.optimizers.entry import (
     decades,
     flat_width,
 )
-from tuner.optimizers.sources import ALGOPERF, CROWDED, HYPAOBP, KRIZHEVSKY, PD1, TRAININGS
+from tuner.optimizers.sources import ALGOPERF, CROWDED, HYPAOBP, KRIZHEVSKY, OWN, PD1, TRAININGS
 
 _WEIGHT_DECAY: Final = Parameter(
     name="weight_decay",
@@ -88,6 +88,35 @@ SGD: Final = Optimizer(
     cost=Cost(functions=1, gradients=1, state=0),
     reference=0.1,
     reference_source=f"{TRAININGS}: 0.18 and 0.056, geometric mean 0.1",
+)
+
+GD: Final = Optimizer(
+    name="gd",
+    title="Gradient descent on the whole training set",
+    description=(
+        "One step per pass, along the gradient over all examples; no noise, so larger rates are "
+        "stable. Weight decay is coupled: it is added to the gradient."
+    ),
+    formula="w ← w − lr·g,  g = ∇f(w) + weight_decay·w,  f the mean loss over the training set",
+    paper="Cauchy 1847, Méthode générale pour la résolution des systèmes d'équations simultanées",
+    parameters=(
+        Parameter(
+            name="lr",
+            role=LEARNING_RATE,
+            low=1e-3,
+            high=10.0,
+            default=0.5,
+            sources={
+                "range": f"ours: none published; high: that of sgd, {PD1}",
+                "default": "ours: the reference",
+            },
+        ),
+        _WEIGHT_DECAY,
+    ),
+    cost=Cost(functions=1, gradients=1, state=0, note="each over the whole training set"),
+    reference=0.5,
+    reference_source=f"{OWN}: 1 and 0.3",
+    batch="full",
 )
 
 MOMENTUM: Final = Optimizer(

@@ -70,6 +70,33 @@ class Parameter:
         """The value where the parameter is neither searched nor given."""
         return self.default if self.unset is None else self.unset
 
+    def problem(self, value: object) -> str | None:
+        """What is wrong with a value that no search range bounds; None: the method is defined."""
+        if self.type == "categorical":
+            is_one = any(type(value) is type(item) and value == item for item in self.choices)
+            return None if is_one else f"expected one of {', '.join(map(str, self.choices))}"
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return "expected a number"
+        if not math.isfinite(value):
+            return "expected a finite number"
+        lowest, highest, said = self._meaning
+        is_whole = self.type != "int" or value == int(value)
+        return None if lowest <= value <= highest and is_whole else f"expected {said}"
+
+    @property
+    def _meaning(self) -> tuple[float, float, str]:
+        """The least and the greatest value that the method is defined for, and both in words."""
+        if self.type == "int":
+            return 1, math.inf, "an integer from 1"
+        if self.scale == "linear":
+            return -math.inf, math.inf, "a number"
+        if self.scale == "log":
+            return 0, math.inf, "a number from 0"
+        # A momentum of 1 forgets nothing; a decay rate of 1 would divide by 0.
+        if self.role == "momentum":
+            return 0, 1, "a number from 0 to 1"
+        return 0, math.nextafter(1, 0), "a number from 0 to below 1"
+
     @property
     def source(self) -> str:
         """Every number's source in one text."""
@@ -78,17 +105,21 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one step costs.
+    """What one step costs with the default setting.
 
     Args:
         functions: Evaluations of the loss.
         gradients: Evaluations of the gradient.
-        state: Floats of optimizer state per model parameter.
+        state: Floats of optimizer state per model parameter, kept from step to step.
+        products: Products of the Hessian with a vector, each about as dear as two gradients.
+        note: What the numbers do not say, as where they are upper bounds.
     """
 
     functions: int
     gradients: int
     state: int
+    products: int = 0
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,6 +138,9 @@ class Optimizer:
         reference: A typical good learning rate, so that the rates of different optimizers
             compare as rate / reference.
         reference_source: Where `reference` comes from.
+        batch: `any`; `large`: meant for the whole training set, with mini-batches warned of;
+            `full`: always the whole training set.
+        whole_model: Whether it works on all weights at once and takes no parameter groups.
     """
 
     name: str
@@ -118,6 +152,8 @@ class Optimizer:
     cost: Cost
     reference: float
     reference_source: str
+    batch: Literal["any", "large", "full"] = "any"
+    whole_model: bool = False
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of that plain name, or None."""

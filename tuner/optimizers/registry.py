@@ -9,12 +9,21 @@ from tuner.core.names import nearest
 from tuner.errors import UnknownName
 from tuner.optimizers.adam import ADAM, ADAMW
 from tuner.optimizers.adaptive import ADADELTA, ADAGRAD, RMSPROP
-from tuner.optimizers.descent import MOMENTUM, NESTEROV, SGD
+from tuner.optimizers.descent import GD, MOMENTUM, NESTEROV, SGD
 from tuner.optimizers.entry import SIZES, Optimizer, Parameter, Scalar
+from tuner.optimizers.scaled import ADAFACTOR, LAMB, LION, MUON
+from tuner.optimizers.second_order import ADAHESSIAN, LBFGS, NEWTON_CG
+from tuner.optimizers.sharpness import SAM, SAM_ADAMW
+from tuner.optimizers.variants import ADAMAX, AMSGRAD, NADAM, NADAMW, RADAM
 
 ENTRIES: Final[dict[str, Optimizer]] = {
     entry.name: entry
-    for entry in (SGD, MOMENTUM, NESTEROV, ADAM, ADAMW, RMSPROP, ADAGRAD, ADADELTA)
+    for entry in (
+        *(SGD, MOMENTUM, NESTEROV, ADAM, ADAMW, RMSPROP, ADAGRAD, ADADELTA, GD),
+        *(NADAM, NADAMW, RADAM, AMSGRAD, ADAMAX),
+        *(ADAFACTOR, LION, LAMB, MUON, SAM, SAM_ADAMW),
+        *(LBFGS, NEWTON_CG, ADAHESSIAN),
+    )
 }
 
 
@@ -84,8 +93,12 @@ def describe(entry: Optimizer) -> dict[str, Any]:
         "cost": {
             "function_evaluations": entry.cost.functions,
             "gradient_evaluations": entry.cost.gradients,
+            "hessian_vector_products": entry.cost.products,
             "state_floats_per_parameter": entry.cost.state,
+            "note": entry.cost.note,
         },
+        "batch": entry.batch,
+        "whole_model": entry.whole_model,
         "reference_lr": {"value": entry.reference, "source": entry.reference_source},
         "sizes": {
             size: [item.name for item in entry.parameters if size in item.sizes] for size in SIZES

@@ -16,6 +16,7 @@ from tuner.core.study import Named, StudySpec
 from tuner.core.wire import loads
 from tuner.errors import InvalidMetric
 from tuner.optimizers import registry as optimizers
+from tuner.optimizers.check import check_ranges, check_splits
 from tuner.optimizers.expand import expand, size_for
 from tuner.pruners import registry as pruners
 from tuner.pruners.base import Pruner
@@ -91,6 +92,10 @@ def _check_trial(spec: StudySpec, space: Space) -> None:
     if trial.task is not None:
         parameters = {name: dump_parameter(item) for name, item in space.parameters.items()}
         task = tasks.check_study(trial.task, parameters, optimizers.parameter_names())
+        chosen = tasks.chosen_optimizers(task, parameters)
+        groups = task.get("groups", [])
+        check_ranges(parameters, [*chosen, *tasks.own_optimizers(groups)])
+        check_splits(task, groups, chosen)
         used = [(join("objectives", i, "metric"), o.metric) for i, o in enumerate(spec.objectives)]
         used += [
             (join("constraints", i, "metric"), c.metric) for i, c in enumerate(spec.constraints)

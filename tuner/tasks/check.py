@@ -7,8 +7,24 @@ from typing import Any, Final
 
 from tuner.core.names import OPTIMIZER, nearest
 from tuner.errors import Invalid, InvalidMetric, UnknownName
+from tuner.tasks.groups import GROUPS, check_groups, group_parameters, own_optimizers
 from tuner.tasks.option import Option
 from tuner.tasks.registry import CLASSIFICATION_ONLY, DATASETS, METRICS, MODELS, OPTIONS
+
+__all__ = [
+    "check_metric",
+    "check_parameters",
+    "check_study",
+    "check_values",
+    "chosen_optimizers",
+    "complete",
+    "known_names",
+    "metrics",
+    "own_optimizers",
+    "parse",
+    "used_optimizers",
+    "validate",
+]
 
 TASK_PATH: Final = "trial.task"
 SPACE_PATH: Final = "space.parameters"
@@ -35,7 +51,8 @@ def validate(
     Args:
         task: As in a study file.
         path: Where it stands in the input, for errors.
-        optimizers: The known optimizers, to check the key `optimizer` as well.
+        optimizers: The known optimizers, to check the key `optimizer` as well; with their plain
+            parameter names, to check `groups` too.
 
     Raises:
         UnknownName: For a key, data set, model or choice that does not exist.
@@ -44,6 +61,10 @@ def validate(
     """
     checked: dict[str, Any] = {}
     for name, value in task.items():
+        if name == GROUPS:
+            known = optimizers if isinstance(optimizers, Mapping) else None
+            checked[GROUPS] = check_groups(value, f"{path}.{GROUPS}", known)
+            continue
         option = _option(name, path)
         _check(option, value, f"{path}.{name}")
         checked[name] = option.canonical(value)
@@ -106,9 +127,34 @@ def check_study(
     """
     checked = validate(task, optimizers=optimizers)
     check_values(checked, parameters, optimizers)
-    own = {name: optimizers[name] for name in _values(checked, parameters, OPTIMIZER)}
-    check_parameters(checked, parameters, own)
+    chosen = chosen_optimizers(checked, parameters)
+    check_parameters(checked, parameters, used_optimizers(checked, chosen, optimizers))
     return checked
+
+
+def chosen_optimizers(
+    task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]]
+) -> list[str]:
+    """The optimizers that trials may choose: by the space, else the task's own."""
+    return _values(task, parameters, OPTIMIZER)
+
+
+def used_optimizers(
+    task: Mapping[str, Any], chosen: Iterable[str], optimizers: Mapping[str, Iterable[str]]
+) -> dict[str, Iterable[str]]:
+    """The optimizers that trials use, those of the task's groups included, with their parameters.
+
+    Args:
+        task: A checked task.
+        chosen: The optimizers that trials may choose.
+        optimizers: All known optimizers, each with its plain parameter names.
+
+    Raises:
+        UnknownName: For a key of a group that a chosen optimizer does not have.
+    """
+    groups, names = task.get(GROUPS, []), list(chosen)
+    check_groups(groups, f"{TASK_PATH}.{GROUPS}", optimizers, names)
+    return {name: optimizers[name] for name in (*names, *own_optimizers(groups))}
 
 
 def check_metric(
@@ -170,7 +216,7 @@ def check_parameters(
         f"{name}.{parameter}"
         for name, own in optimizers.items()
         for parameter in (*own, *(known - {OPTIMIZER, *_SPECIAL}))
-    }
+    } | group_parameters(task.get(GROUPS, []), optimizers)
     for name in given:
         if name in plain or name in dotted:
             continue

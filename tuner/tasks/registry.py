@@ -128,7 +128,8 @@ OPTIONS: Final[dict[str, Option]] = {
         Option(
             "batch_size",
             "int",
-            "Examples per step; the last batch of an epoch may be smaller.",
+            "Examples per step; the last batch of an epoch may be smaller. Absent: 64, or the whole "
+            "training set for optimizers meant for it; gd always takes the whole.",
             64,
             1,
             65_536,
@@ -146,6 +147,21 @@ OPTIONS: Final[dict[str, Option]] = {
             None,
             0.0,
             100.0,
+        ),
+        Option(
+            "layer_decay",
+            "float",
+            "Factor on the learning rate for each layer below the last; 1: all layers alike.",
+            1.0,
+            0.01,
+            1.0,
+        ),
+        Option(
+            "decay_on",
+            "categorical",
+            "What weight decay acts on: all, or weights (not biases and norms).",
+            default="all",
+            choices=("all", "weights"),
         ),
         Option("dropout", "float", "Share of hidden units dropped in training.", 0.0, 0.0, 0.95),
         Option(
@@ -194,6 +210,7 @@ METRICS: Final[dict[str, str]] = {
     "val_accuracy": "Share of right answers on the validation set (classification only)",
     "params_million": "Trainable parameters of the model, in millions",
     "lr": "Learning rate of the epoch's last step",
+    "evaluations": "Evaluations of the loss on a batch so far, products with the Hessian included",
 }
 CLASSIFICATION_ONLY: Final = frozenset({"train_accuracy", "val_accuracy"})
 

@@ -18,12 +18,15 @@ import torch
 from torch.nn import functional
 
 from tuner.core.names import MISSING, OPTIMIZER, resolve
+from tuner.optimizers.registry import get
 from tuner.tasks.check import complete
+from tuner.tasks.groups import GROUPS
 from tuner.tasks.registry import OPTIONS
 from tuner.training.datasets import Data, load
 from tuner.training.models import build_model
 from tuner.training.optimizers import build_optimizer
 from tuner.training.schedules import build_scheduler
+from tuner.training.stepping import Needs, needs, take_step
 
 CHECKPOINT_EVERY_S: Final = 10.0
 _GIVEN_BACK: Final = ("paused", "preempted")
@@ -78,15 +81,46 @@ def run_task(task: Mapping[str, Any], trial: TaskTrial) -> None:
         state = trial.load_checkpoint()
         if state is not None:
             training.load_state(state)
+        for warning in training.warnings:
+            trial.log(warning)
         trial.log(f"training on {device} from epoch {training.epoch + 1} of {training.epochs}")
         _train(training, trial)
 
 
 def effective_options(task: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Any]:
-    """The complete task with the trial's parameters laid over it, by the rule of names."""
+    """The complete task with the trial's parameters laid over it, by the rule of names.
+
+    `batch_size` is absent where neither gives it and the optimizer is meant for the whole
+    training set.
+    """
     chosen = {OPTIMIZER: complete(task)[OPTIMIZER], **params}
     overridden = {name: resolve(chosen, name) for name in OPTIONS}
-    return complete({**task, **{name: v for name, v in overridden.items() if v is not MISSING}})
+    given = {**task, **{name: v for name, v in overridden.items() if v is not MISSING}}
+    options = complete(given)
+    if "batch_size" not in given and get(options[OPTIMIZER]).batch != "any":
+        del options["batch_size"]
+    return options
+
+
+def batch_size(options: Mapping[str, Any], rows: int) -> tuple[int, list[str]]:
+    """Examples per step, and what there is to say about them.
+
+    Args:
+        options: What `effective_options` gave.
+        rows: Examples of the training set.
+    """
+    entry = get(options[OPTIMIZER])
+    batch = min(options.get("batch_size", rows), rows)
+    if batch == rows or entry.batch == "any":
+        return batch, []
+    if entry.batch == "full":
+        said = f"{entry.name} takes the whole training set, so batch_size {batch} is not used"
+        return rows, [said]
+    return batch, [
+        f"warning: {entry.name} is meant for the whole training set ({rows} examples), and "
+        f"batch_size is {batch}; noise misleads its curvature. Leave batch_size out, or give "
+        f"{entry.name}.batch_size a larger value"
+    ]
 
 
 def _train(training: Training, trial: TaskTrial) -> None:
@@ -130,15 +164,17 @@ class Training:
         _seed(options["seed"], device)
         self._model = build_model(self._data.spec, options).to(device)
         self._order = torch.Generator().manual_seed(options["seed"])
+        read = ("weight_decay", "layer_decay", "decay_on")
         chosen = {**params, OPTIMIZER: options[OPTIMIZER]}
-        if "weight_decay" in options:
-            chosen["weight_decay"] = options["weight_decay"]
+        chosen |= {name: options[name] for name in read if name in options}
         self._weights = list(self._model.parameters())
-        self._optimizer = build_optimizer(self._model, chosen)
+        self._optimizer = build_optimizer(self._model, chosen, options.get(GROUPS, ()))
+        self._is_plain = needs(self._optimizer) == Needs()
+        self._evaluations = 0
         # The same numbers bit for bit as torch's default on the CPU, and less time per step.
         for group in self._optimizer.param_groups:
             group["foreach"] = True
-        self._batch: int = min(options["batch_size"], len(self._data.train_x))
+        self._batch, self.warnings = batch_size(options, len(self._data.train_x))
         steps = self.epochs * math.ceil(len(self._data.train_x) / self._batch)
         schedule = {name: options[name] for name in ("schedule", "warmup")}
         self._scheduler = build_scheduler(self._optimizer, schedule, steps)
@@ -160,21 +196,42 @@ class Training:
         outputs = []
         for start in range(0, len(xs), self._batch):
             x, target = xs[start : start + self._batch], ys[start : start + self._batch]
-            output = self._model(x)
-            loss = self._loss(output, target)
-            value = loss.item()
+            value, output = self._step(x, target)
             if not math.isfinite(value):
                 return self._metrics(value, math.nan, (math.nan, math.nan))
+            self._rate = self._optimizer.param_groups[0]["lr"]
+            self._scheduler.step()
+            total += value * len(x)
+            outputs.append(output)
+        accuracy = self._accuracy(torch.cat(outputs), ys)
+        return self._measure(total / len(xs), accuracy)
+
+    def _step(self, x: torch.Tensor, target: torch.Tensor) -> tuple[float, torch.Tensor]:
+        """Take one step; loss and output before it. No step where the loss is not finite."""
+        if not self._is_plain:
+            return self._closure_step(x, target)
+        output = self._model(x)
+        loss = self._loss(output, target)
+        value = loss.item()
+        self._evaluations += 1
+        if math.isfinite(value):
             for weight in self._weights:
                 weight.grad = None
             torch.autograd.backward(loss)
             self._optimizer.step()
-            self._rate = self._optimizer.param_groups[0]["lr"]
-            self._scheduler.step()
-            total += value * len(x)
+        return value, output.detach()
+
+    def _closure_step(self, x: torch.Tensor, target: torch.Tensor) -> tuple[float, torch.Tensor]:
+        outputs: list[torch.Tensor] = []
+
+        def loss() -> torch.Tensor:
+            output = self._model(x)
             outputs.append(output.detach())
-        accuracy = self._accuracy(torch.cat(outputs), ys)
-        return self._measure(total / len(xs), accuracy)
+            return self._loss(output, target)
+
+        taken = take_step(self._optimizer, loss, self._model)
+        self._evaluations += taken.evaluations
+        return taken.loss.item(), outputs[0]
 
     def _measure(self, train_loss: float, train_accuracy: float) -> dict[str, float]:
         self._model.eval()
@@ -195,6 +252,7 @@ class Training:
         return metrics | {
             "params_million": self._params_million,
             "lr": self._rate,
+            "evaluations": self._evaluations,
         }
 
     def _accuracy(self, output: torch.Tensor, target: torch.Tensor) -> float:
@@ -206,6 +264,7 @@ class Training:
         """All that the next epochs depend on, as tensors, numbers and plain containers."""
         state = {
             "epoch": self.epoch,
+            "evaluations": self._evaluations,
             "model": self._model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._scheduler.state_dict(),
@@ -219,6 +278,7 @@ class Training:
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from what `state` gave."""
         self.epoch = state["epoch"]
+        self._evaluations = state.get("evaluations", 0)
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import torch
@@ -10,25 +10,40 @@ import torch
 from tuner.core.names import MISSING, OPTIMIZER, resolve
 from tuner.errors import Invalid
 from tuner.optimizers.registry import get, names
+from tuner.tasks.registry import OPTIONS
+from tuner.training.builders import BUILDERS
+from tuner.training.groups import Assigned, assign, values_of
+from tuner.training.mixed import combine
 
-Weights = Iterable[torch.nn.Parameter]
-Values = Mapping[str, Any]
-Builder = Callable[[Weights, Values], torch.optim.Optimizer]
+_SPLITS: Final = "muon"
 
 
-def build_optimizer(model: torch.nn.Module, params: Mapping[str, Any]) -> torch.optim.Optimizer:
+def build_optimizer(
+    model: torch.nn.Module,
+    params: Mapping[str, Any],
+    groups: Sequence[Mapping[str, Any]] = (),
+) -> torch.optim.Optimizer:
     """The optimizer that a trial has chosen, over all weights of `model`.
 
     Each hyperparameter is the trial's parameter of that name, else `<optimizer>.<name>` of the
-    active optimizer, else the registry's default.
+    active optimizer, else the registry's default. Two more are read in the same way:
+    `layer_decay`, a factor on the learning rate for each layer below the last, and `decay_on`,
+    `all` or `weights` (no weight decay on biases and norms).
+
+    An optimizer that evaluates the loss more than once a step (L-BFGS, Newton-CG, SAM) or
+    differentiates the gradient (AdaHessian) is stepped by `tuner.training.take_step`, which steps
+    every other one too.
 
     Args:
         model: The model to train.
         params: The trial's parameters, `optimizer` among them.
+        groups: Layers with an optimizer, learning rate or decay of their own, as in a task: see
+            `tuner.tasks.groups`. Weights that no group takes get the chosen optimizer.
 
     Raises:
-        Invalid: If `params` has no `optimizer`.
-        UnknownName: If the optimizer does not exist.
+        Invalid: If `params` has no `optimizer`, a value is not allowed, a group takes no layer,
+            or the optimizers cannot be combined.
+        UnknownName: If an optimizer, or a key of a group, does not exist.
     """
     if OPTIMIZER not in params:
         raise Invalid.at(
@@ -38,83 +53,44 @@ def build_optimizer(model: torch.nn.Module, params: Mapping[str, Any]) -> torch.
             hint='Add `optimizers: ["adam"]` to the space, or {"optimizer": "adam"} here.',
         )
     entry = get(params[OPTIMIZER])
-    values: dict[str, Any] = {}
-    for parameter in entry.parameters:
-        value = resolve(params, parameter.name)
-        values[parameter.name] = parameter.otherwise if value is MISSING else value
-    return BUILDERS[entry.name](model.parameters(), values)
+    layer_decay, decay_on = (_option(params, name) for name in ("layer_decay", "decay_on"))
+    if not groups and layer_decay == 1 and decay_on == "all" and entry.name != _SPLITS:
+        # Without groups torch gets the weights as they are.
+        return _build(Assigned(entry.name, values_of(entry.name, params), model.parameters()))
+    parts = assign(model, params, groups, layer_decay=layer_decay, decay_on=decay_on)
+    if entry.name == _SPLITS and not groups and all(p.optimizer != _SPLITS for p in parts):
+        raise Invalid.at(
+            OPTIMIZER, "muon works on matrices, and this model has none; take adamw.", found="muon"
+        )
+    return combine([(part.optimizer, _build(part)) for part in parts])
 
 
-def _sgd(weights: Weights, v: Values) -> torch.optim.Optimizer:
-    return torch.optim.SGD(weights, lr=v["lr"], weight_decay=v["weight_decay"])
+def _build(part: Assigned) -> torch.optim.Optimizer:
+    for parameter in get(part.optimizer).parameters:
+        value = part.values[parameter.name]
+        problem = parameter.problem(value)
+        if problem is not None:
+            raise Invalid.at(
+                f"{part.optimizer}.{parameter.name}",
+                f"found {value!r}, {problem}.",
+                found=repr(value),
+            )
+    try:
+        return BUILDERS[part.optimizer](part.weights, part.values)
+    except ValueError as error:
+        raise Invalid.at(part.optimizer, f"{error}.", found=repr(part.values)[:200]) from error
 
 
-def _momentum(weights: Weights, v: Values) -> torch.optim.Optimizer:
-    return torch.optim.SGD(
-        weights, lr=v["lr"], momentum=v["momentum"], weight_decay=v["weight_decay"]
-    )
-
-
-def _nesterov(weights: Weights, v: Values) -> torch.optim.Optimizer:
-    # torch refuses the flag at momentum 0, where both forms are plain gradient descent.
-    return torch.optim.SGD(
-        weights,
-        lr=v["lr"],
-        momentum=v["momentum"],
-        weight_decay=v["weight_decay"],
-        nesterov=v["momentum"] > 0,
-    )
-
-
-def _adam(weights: Weights, v: Values) -> torch.optim.Optimizer:
-    return torch.optim.Adam(
-        weights,
-        lr=v["lr"],
-        betas=(v["beta1"], v["beta2"]),
-        eps=v["eps"],
-        weight_decay=v["weight_decay"],
-    )
-
-
-def _adamw(weights: Weights, v: Values) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(
-        weights,
-        lr=v["lr"],
-        betas=(v["beta1"], v["beta2"]),
-        eps=v["eps"],
-        weight_decay=v["weight_decay"],
-    )
-
-
-def _rmsprop(weights: Weights, v: Values) -> torch.optim.Optimizer:
-    return torch.optim.RMSprop(
-        weights, lr=v["lr"], alpha=v["alpha"], eps=v["eps"], weight_decay=v["weight_decay"]
-    )
-
-
-def _adagrad(weights: Weights, v: Values) -> torch.optim.Optimizer:
-    return torch.optim.Adagrad(
-        weights,
-        lr=v["lr"],
-        eps=v["eps"],
-        initial_accumulator_value=v["initial_accumulator"],
-        weight_decay=v["weight_decay"],
-    )
-
-
-def _adadelta(weights: Weights, v: Values) -> torch.optim.Optimizer:
-    return torch.optim.Adadelta(
-        weights, lr=v["lr"], rho=v["rho"], eps=v["eps"], weight_decay=v["weight_decay"]
-    )
-
-
-BUILDERS: Final[dict[str, Builder]] = {
-    "sgd": _sgd,
-    "momentum": _momentum,
-    "nesterov": _nesterov,
-    "adam": _adam,
-    "adamw": _adamw,
-    "rmsprop": _rmsprop,
-    "adagrad": _adagrad,
-    "adadelta": _adadelta,
-}
+def _option(params: Mapping[str, Any], name: str) -> Any:
+    value = resolve(params, name)
+    option = OPTIONS[name]
+    if value is MISSING:
+        return option.default
+    if not option.accepts(value):
+        raise Invalid.at(
+            name,
+            f"found {value!r}, expected {option.allowed}.",
+            found=repr(value),
+            allowed=option.allowed,
+        )
+    return value

@@ -11,6 +11,7 @@ from tuner.api.study_schema import DIALECT, EXAMPLE, study_schema
 from tuner.core.study import StudySpec
 from tuner.pruners import registry as pruners
 from tuner.samplers import registry as samplers
+from tuner.tasks.groups import GROUPS
 from tuner.tasks.registry import OPTIONS
 
 VALIDATOR = jsonschema_rs.Draft202012Validator(study_schema())
@@ -116,7 +117,7 @@ def test_the_schema_refuses_mistakes(change: dict[str, Any]) -> None:
 
 def test_it_names_every_option_of_every_registry() -> None:
     parts = study_schema()["$defs"]
-    assert set(parts["Task"]["properties"]) == set(OPTIONS)
+    assert set(parts["Task"]["properties"]) == {*OPTIONS, GROUPS}
     for part, registry in (("Sampler", samplers), ("Pruner", pruners)):
         names, *forms = parts[part]["anyOf"]
         assert names["enum"] == registry.names()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tuner.errors import Invalid
-from tuner.optimizers.registry import names
+from tuner.optimizers.registry import ENTRIES, names
 from tuner.tasks.check import metrics
 from tuner.tasks.registry import DATASETS, MODELS
 from tuner.training import build_scheduler, run_task
@@ -50,8 +50,14 @@ def test_each_data_set_and_model_trains_and_reports_its_metrics(train, dataset, 
 
 @pytest.mark.parametrize("name", names())
 def test_each_optimizer_learns_with_its_defaults(train, name):
-    trial = train({**TASK, "batch_size": 32}, {"optimizer": name})
-    assert trial.rows[4]["val_loss"] < trial.rows[1]["val_loss"] < math.log(10)
+    task = {**TASK, "batch_size": 32}
+    metric = "val_loss"
+    if ENTRIES[name].batch != "any":
+        del task["batch_size"]
+        metric = "train_loss"  # twenty iterations an epoch overfit in the second
+    trial = train(task, {"optimizer": name})
+    assert trial.rows[4][metric] < trial.rows[1][metric] < 1.5 * math.log(10)
+    assert min(row["val_loss"] for row in trial.rows.values()) < math.log(10)
 
 
 def test_the_defaults_of_adam_read_digits(train):
@@ -118,6 +124,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(train, name, model):
     if model == "mlp":
         del task["channels"]
     params = {"optimizer": name, "dropout": 0.3, "schedule": "linear", "warmup": 0.2}
+    params |= {"lbfgs.max_iter": 3, "newton_cg.cg_steps": 10}
     whole = train(task, params)
     stopped = train(task, params, stop_at=2, reason="preempted")
     assert list(stopped.rows) == [1, 2]
@@ -234,3 +241,31 @@ def test_on_cuda_numbers_repeat_resume_exactly_and_agree_with_the_cpu(make_trial
     resumed = on("cuda:0", checkpoint=stopped.saved[0][1])
     assert {**stopped.rows, **resumed.rows} == whole.rows
     assert on("cpu").rows[1]["val_loss"] == pytest.approx(whole.rows[1]["val_loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["gd", "lbfgs", "newton_cg"])
+def test_methods_for_the_whole_set_take_one_step_an_epoch_unless_told_otherwise(train, name):
+    task = {"dataset": "wine", "epochs": 2}
+    params = {"optimizer": name, "lbfgs.max_iter": 1, "newton_cg.cg_steps": 5}
+    whole = train(task, params)
+    assert not [line for line in whole.lines if "batch_size" in line]
+    batches = train({**task, "batch_size": 16}, params)
+    (line,) = [line for line in batches.lines if "batch_size" in line]
+    assert (batches.rows == whole.rows) is (name == "gd")
+    assert line.startswith("warning") is (name != "gd")
+    own = train({**task, "batch_size": 16}, {**params, f"{name}.batch_size": 65536})
+    assert own.rows == whole.rows
+
+
+def test_evaluations_are_counted_and_go_on_after_a_pause(train):
+    task = {"dataset": "wine", "epochs": 3, "batch_size": 64}
+    steps = math.ceil(len(load("wine", 0.2).train_x) / 64)
+    counts = {"adam": 1, "sam": 2, "adahessian": 2}
+    for name, each in counts.items():
+        rows = train(task, {"optimizer": name}).rows
+        assert [row["evaluations"] for row in rows.values()] == [
+            each * steps * epoch for epoch in (1, 2, 3)
+        ]
+    stopped = train(task, {"optimizer": "sam"}, stop_at=1, reason="paused")
+    resumed = train(task, {"optimizer": "sam"}, checkpoint=stopped.saved[0][1])
+    assert resumed.rows[3]["evaluations"] == 6 * steps
