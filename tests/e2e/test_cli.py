@@ -121,6 +121,21 @@ def test_trials_are_asked_told_ranked_and_shown(tuner, study):
     assert tuner("trial", "show", "quad", "2", "--json").json["diverged"] is True
 
 
+@pytest.mark.parametrize(
+    ("value", "stored"), [("-0.5", -0.5), ("-1e-3", -0.001), ("-inf", "-Infinity"), ("-3", -3.0)]
+)
+def test_a_value_may_be_negative(tuner, study, value, stored):
+    lease = tuner("trial", "ask", "quad", "--json").json["trials"][0]["lease"]
+    told = tuner("trial", "tell", "quad", "0", value, "--lease", lease, "--json")
+    assert told.json["values"] == {"loss": stored}
+
+
+def test_a_mistyped_option_is_no_value(tuner, study):
+    ran = tuner("trial", "tell", "quad", "0", "0.5", "--leas", "x")
+    assert ran.code == 2
+    assert "No such option '--leas'. Did you mean '--lease'?" in ran.err
+
+
 def test_a_trial_is_told_once(tuner, study):
     trial = tuner("trial", "ask", "quad", "--json").json["trials"][0]
     args = ["trial", "tell", "quad", "0", "--lease", trial["lease"]]

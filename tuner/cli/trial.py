@@ -12,6 +12,7 @@ from tuner.cli.options import Json, Name, Number
 from tuner.cli.output import Output
 from tuner.cli.paging import collect
 from tuner.cli.session import open_session
+from tuner.core.names import nearest
 from tuner.core.wire import decode_metric
 from tuner.errors import EXIT_FAILED, Invalid
 
@@ -84,7 +85,8 @@ def ask(
         raise typer.Exit(EXIT_FAILED)
 
 
-@app.command()
+# A value may be negative: `-0.5` is then no option.
+@app.command(context_settings={"ignore_unknown_options": True})
 def tell(  # noqa: PLR0913 - one argument per option
     ctx: typer.Context,
     study: Name,
@@ -108,6 +110,7 @@ def tell(  # noqa: PLR0913 - one argument per option
     Without values a complete one takes what it reported.
     """
     session = open_session(ctx, json=json)
+    _refuse_options(values or [], ctx)
     if not lease:
         raise Invalid("tell needs the lease that ask gave: --lease LEASE.", hint=f"{_TELL}.")
     with session.client(create=False) as client:
@@ -186,6 +189,23 @@ def _values(items: list[str], read_study: Any) -> dict[str, float] | None:
             raise Invalid(f"{name}: {value!r} is not a number.", hint=f"{_TELL}.")
         told[name] = number
     return told
+
+
+def _refuse_options(items: list[str], ctx: typer.Context) -> None:
+    """Answer a mistyped option, which has come through as a value."""
+    for item in items:
+        if item.startswith("-") and _number(item) is None:
+            known = [name for p in ctx.command.params for name in p.opts if name.startswith("--")]
+            near = nearest(item.partition("=")[0], known)
+            guess = f" Did you mean {near!r}?" if near else ""
+            raise Invalid(
+                f"No such option {item!r}.{guess}", hint="Try 'tuner trial tell --help'."
+            )
+
+
+def _number(text: str) -> float | None:
+    value = grammar.scalar(text)
+    return decode_metric(_SPELLED.get(str(value).lower(), value))
 
 
 _SPELLED: Final = {
