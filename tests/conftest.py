@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ from sqlalchemy import create_engine, text
 from tuner.storage.postgres import sqlalchemy_url
 
 DATABASES = ("sqlite", "postgresql")
+
+# A shell that runs the tests in the background has SIGINT ignored, and processes inherit that:
+# Ctrl-C could not be tested. What is handled here is the default again in every process started.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
