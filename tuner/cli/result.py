@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
@@ -124,7 +125,7 @@ def _show_winners(out: Output, client: Client, study: Json, winners: list[Json])
                 at.get("val_accuracy"),
                 max((row["step"] for row in rows_of), default=None),
                 views.trial_row(trial)[4],
-                None if trial["state"] == "complete" else "stopped early",
+                _note(trial, rows_of, metric),
                 {name: value for name, value in trial["params"].items() if name != OPTIMIZER},
             ]
         )
@@ -134,6 +135,14 @@ def _show_winners(out: Output, client: Client, study: Json, winners: list[Json])
     hidden |= {3} if metric == "val_accuracy" else set()
     kept = [i for i in range(len(columns)) if i not in hidden]
     out.table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
+
+
+def _note(trial: Json, rows: list[Json], metric: str) -> str | None:
+    """What the value alone does not tell: the trial did not train to its end."""
+    if trial["state"] != "complete":
+        return "stopped early"
+    last = next((row["values"][metric] for row in reversed(rows) if metric in row["values"]), 0.0)
+    return None if math.isfinite(_number(last)) else "diverged later"
 
 
 def measurements(client: Client, name: str, number: int) -> list[Json]:
