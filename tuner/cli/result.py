@@ -125,7 +125,7 @@ def _show_winners(out: Output, client: Client, study: Json, winners: list[Json])
                 at.get("val_accuracy"),
                 max((row["step"] for row in rows_of), default=None),
                 views.trial_row(trial)[4],
-                _note(trial, rows_of, metric),
+                describe_end(trial, rows_of, metric),
                 {name: value for name, value in trial["params"].items() if name != OPTIMIZER},
             ]
         )
@@ -137,7 +137,7 @@ def _show_winners(out: Output, client: Client, study: Json, winners: list[Json])
     out.table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
 
 
-def _note(trial: Json, rows: list[Json], metric: str) -> str | None:
+def describe_end(trial: Json, rows: list[Json], metric: str) -> str | None:
     """What the value alone does not tell: the trial did not train to its end."""
     if trial["state"] != "complete":
         return "stopped early"

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from tuner.cli.output import Output
-from tuner.cli.result import best_by_optimizer, explain_failure, values_at
+from tuner.cli.result import best_by_optimizer, describe_end, explain_failure, values_at
 
 STUDY = {
     "name": "s",
@@ -48,6 +48,28 @@ def test_each_optimizer_has_its_best_complete_finite_trial_best_first():
         make_trial(7, "lamb", "NaN", diverged=True),
     ]
     assert [t["number"] for t in best_by_optimizer(Reported(), STUDY, trials)] == [3, 1]
+
+
+def test_a_stopped_trial_stands_for_an_optimizer_that_has_no_complete_one():
+    trials = [
+        make_trial(0, "sgd", 0.5),
+        make_trial(1, "adam", 0.6, state="pruned"),
+        make_trial(2, "adam", 0.7, state="pruned"),
+    ]
+    assert [t["number"] for t in best_by_optimizer(Reported(), STUDY, trials)] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("state", "last", "note"),
+    [
+        ("complete", 0.5, None),
+        ("complete", "NaN", "diverged later"),
+        ("pruned", 0.5, "stopped early"),
+    ],
+)
+def test_the_note_says_what_the_value_does_not(state, last, note):
+    rows = [{"step": 1, "values": {"acc": 0.4}}, {"step": 2, "values": {"acc": last}}]
+    assert describe_end(make_trial(0, "sgd", 0.4, state=state), rows, "acc") == note
 
 
 def test_infeasible_trials_do_not_win():
