@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
@@ -24,6 +24,17 @@ def same(a: object, b: object) -> bool:
 def contains(values: Any, value: object) -> bool:
     """Whether `value` is among `values` by typed equality."""
     return any(same(item, value) for item in values)
+
+
+def first_repeat(values: Sequence[Scalar]) -> int | None:
+    """The index of the first value that stands earlier too, by typed equality; None: all differ."""
+    known: set[tuple[bool, Scalar]] = set()
+    for i, value in enumerate(values):
+        identity = (isinstance(value, bool), value)
+        if identity in known:
+            return i
+        known.add(identity)
+    return None
 
 
 class Prior(Value):
@@ -128,12 +139,7 @@ def _check_range(parameter: FloatParameter | IntParameter) -> None:
             found=high,
             allowed="less than 1",
         )
-    if parameter.step is not None and parameter.scale != "linear":
-        raise field_error(
-            f"step goes with scale linear, not {parameter.scale}; for a grid use points.",
-            at="step",
-            found=parameter.step,
-        )
+    _check_step(parameter)
     if parameter.default is not None:
         problem = parameter.problem(parameter.default)
         if problem:
@@ -141,6 +147,31 @@ def _check_range(parameter: FloatParameter | IntParameter) -> None:
                 problem[0], at="default", found=parameter.default, allowed=problem[1]
             )
     _check_points(parameter)
+
+
+def _check_step(parameter: FloatParameter | IntParameter) -> None:
+    width, step = parameter.high - parameter.low, parameter.step
+    if not math.isfinite(width):
+        raise field_error(
+            f"the range from {parameter.low} to {parameter.high} is wider than a number can be.",
+            at="high",
+            found=parameter.high,
+        )
+    if step is None:
+        return
+    if parameter.scale != "linear":
+        raise field_error(
+            f"step goes with scale linear, not {parameter.scale}; for a grid use points.",
+            at="step",
+            found=step,
+        )
+    if width > step * MAX_SAFE_INT:
+        raise field_error(
+            f"step {step} is too small for a range of {width}; leave it out.",
+            at="step",
+            found=step,
+            allowed="at most 2^53 steps",
+        )
 
 
 def _check_points(parameter: FloatParameter | IntParameter) -> None:
@@ -153,8 +184,9 @@ def _check_points(parameter: FloatParameter | IntParameter) -> None:
         problem = parameter.problem(point)
         if problem:
             raise field_error(problem[0], at=f"points[{i}]", found=point, allowed=problem[1])
-        if contains(points[:i], point):
-            raise field_error("is given twice.", at=f"points[{i}]", found=point)
+    twice = first_repeat(points)
+    if twice is not None:
+        raise field_error("is given twice.", at=f"points[{twice}]", found=points[twice])
 
 
 class FloatParameter(_Range):
@@ -239,9 +271,9 @@ class CategoricalParameter(_Base):
             raise field_error(
                 "is an empty list; give at least one choice.", at="choices", found="[]"
             )
-        for i, choice in enumerate(self.choices):
-            if contains(self.choices[:i], choice):
-                raise field_error("is given twice.", at=f"choices[{i}]", found=choice)
+        twice = first_repeat(self.choices)
+        if twice is not None:
+            raise field_error("is given twice.", at=f"choices[{twice}]", found=self.choices[twice])
         if self.default is not None and not contains(self.choices, self.default):
             raise field_error(
                 f"{self.default!r} is not among the choices.",
