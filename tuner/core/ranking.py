@@ -72,7 +72,9 @@ def pareto(items: Sequence[T], losses: Sequence[Sequence[float]]) -> list[T]:
     order = sorted(range(len(items)), key=lambda i: tuple(losses[i]))
     front: list[int] = []
     for i in order:
-        if not any(dominates(losses[j], losses[i]) for j in front):
+        # in the plane only the last one can: of all before it is the best in the second loss
+        rivals = front if len(losses[i]) > 2 else front[-1:]
+        if not any(dominates(losses[j], losses[i]) for j in rivals):
             front.append(i)
     return [items[i] for i in sorted(front)]
 
