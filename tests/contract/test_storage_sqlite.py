@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from tuner.errors import DatabaseUnavailable, SchemaOutdated
 from tuner.storage import idempotency, schema
+from tuner.storage.clock import ManualClock
 from tuner.storage.connect import connect
 from tuner.storage.engine import Tx
 
@@ -70,6 +72,21 @@ def test_killing_the_writer_loses_no_acknowledged_write(sqlite_url):
     assert len(acknowledged) > 15
     with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_call_has_its_own_time_behind_a_slow_one_of_its_group(sqlite_url):
+    schema.ensure(sqlite_url)
+    clock = ManualClock()
+    database = connect(sqlite_url, clock)
+    gate = threading.Event()
+    try:
+        database.write(lambda tx: gate.wait(10))
+        database.write(lambda tx: clock.advance(30))
+        last = database.write(lambda tx: tx.now)
+        gate.set()
+        assert last.result() == clock.time
+    finally:
+        database.close()
 
 
 def test_a_full_disk_is_a_typed_error_reads_go_on_and_writes_resume(sqlite_url):

@@ -135,11 +135,11 @@ class SqliteDatabase(Database):
         done: list[tuple[Future[Any], Any]] = []
         try:
             connection.exec_driver_sql("BEGIN IMMEDIATE")
-            now = self._clock.now(connection)
             for work, future in live:
                 connection.exec_driver_sql("SAVEPOINT call")
                 try:
-                    tx = Tx(connection, "sqlite", now)
+                    # its own time: a lease renewed after a slow neighbour runs from then on
+                    tx = Tx(connection, "sqlite", self._clock.now(connection))
                     result = work(tx)
                     flush(tx)
                 except OperationalError:
