@@ -129,7 +129,8 @@ def _watch(sentinel: int) -> None:
 
 def _end(executor: ProcessPoolExecutor) -> None:
     processes = list((executor._processes or {}).values())
-    executor.shutdown(wait=False, cancel_futures=True)
+    # Calls that still wait are not cancelled: the dead processes break the pool, and they repeat.
+    executor.shutdown(wait=False)
     for process in processes:
         process.terminate()
 

@@ -55,6 +55,21 @@ def test_a_call_that_takes_too_long_is_ended(monkeypatch):
     assert run(calls) == 3
 
 
+def test_the_end_of_a_call_that_takes_too_long_spares_those_that_wait(monkeypatch):
+    async def calls(pool):
+        await pool.run("operator:add", 1, 2)
+        monkeypatch.setattr(pools, "DEADLINE_S", 0.5)
+        slow = asyncio.ensure_future(pool.run("time:sleep", 60))
+        await asyncio.sleep(0)
+        monkeypatch.undo()
+        waiting = [asyncio.ensure_future(pool.run("operator:add", 1, i)) for i in range(5)]
+        with pytest.raises(Unavailable, match="took longer"):
+            await slow
+        return await asyncio.gather(*waiting)
+
+    assert run(calls) == [1, 2, 3, 4, 5]
+
+
 def test_a_closed_pool_takes_nothing():
     async def calls(pool):
         pool.close()
