@@ -222,6 +222,20 @@ def test_an_owner_whose_files_are_removed_ends_and_spares_the_next_ones(
     assert get(second.url, "/healthz").status_code == 200
 
 
+def test_an_owner_whose_database_is_removed_ends_and_the_next_one_begins_anew(
+    start: Any, store: EmbeddedStore
+) -> None:
+    first = start(f"serve_embedded({str(store.file)!r})")
+    store.file.unlink()
+    code, text = first.wait()
+    assert code == 0
+    assert "tuner.db is gone" in text
+    assert not store.owner_file.exists()
+    second = start(f"serve_embedded({str(store.file)!r})")
+    assert get(second.url, "/readyz").status_code == 200
+    assert store.file.exists()
+
+
 @pytest.mark.parametrize(("sig", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 def test_a_signal_ends_streams_and_the_server(
     start: Any, store: EmbeddedStore, sig: int, code: int

@@ -51,6 +51,7 @@ class Ownership:
         self.predecessor = predecessor
         self._lock = lock
         self._published = False
+        self._database: os.stat_result | None = None
 
     @classmethod
     def acquire(cls, store: EmbeddedStore, wait_s: float = _WAIT_S) -> Self:
@@ -88,6 +89,8 @@ class Ownership:
 
     def publish(self, url: str, token: str) -> None:
         """Write the address and token where only this user's processes can read them."""
+        if self.store.file is not None and self.store.file.exists():
+            self._database = self.store.file.stat()
         started = datetime.fromtimestamp(time.time(), UTC).isoformat().replace("+00:00", "Z")
         record = {"url": url, "token": token, "pid": os.getpid(), "started_at": started}
         file = self.store.owner_file
@@ -99,17 +102,20 @@ class Ownership:
         draft.replace(file)
         self._published = True
 
-    def is_current(self) -> bool:
-        """Whether the lock is on the file that others see; a removed one guards nothing."""
-        try:
-            there = self.store.lock_file.stat()
-        except OSError:
-            return False
-        return os.path.samestat(there, os.fstat(self._lock.fileno()))
+    def lost(self) -> Path | None:
+        """The lock or database file that others do not see any more, None if both are there.
+
+        A lock on a removed file guards nothing, and what is written to one is lost.
+        """
+        if not _is_same(self.store.lock_file, os.fstat(self._lock.fileno())):
+            return self.store.lock_file
+        file, opened = self.store.file, self._database
+        gone = file is not None and opened is not None and not _is_same(file, opened)
+        return file if gone else None
 
     def withdraw(self) -> None:
         """Remove the address, so that no new client comes; the lock stays."""
-        if self._published and self.is_current():
+        if self._published and self.lost() != self.store.lock_file:
             self.store.owner_file.unlink(missing_ok=True)
         self._published = False
 
@@ -117,6 +123,13 @@ class Ownership:
         """Withdraw the address and give the lock up."""
         self.withdraw()
         self._lock.close()
+
+
+def _is_same(file: Path, opened: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(file.stat(), opened)
+    except OSError:
+        return False
 
 
 def _owned(store: EmbeddedStore, owner: dict[str, Any] | None) -> StoreOwned:

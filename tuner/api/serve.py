@@ -248,8 +248,9 @@ async def _watch(server: _Server, idle_s: float | None) -> None:
     pause = _CHECK_S if idle_s is None else min(_CHECK_S, idle_s / 4)
     while not server.should_exit:
         await asyncio.sleep(pause)
-        if server.ownership is not None and not server.ownership.is_current():
-            _log.warning("%s is gone; the server ends", server.ownership.store.lock_file)
+        lost = None if server.ownership is None else server.ownership.lost()
+        if lost is not None:
+            _log.warning("%s is gone; the server ends", lost)
             server.should_exit = True
         elif idle_s is not None and await _is_idle(server.context, idle_s):
             server.should_exit = True
