@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -14,6 +16,8 @@ from tuner.core.wire import loads
 from tuner.errors import Invalid
 
 M = TypeVar("M", bound=BaseModel)
+T = TypeVar("T")
+LONG_BYTES: Final = 64 * 1024
 
 
 async def read(request: Request) -> Any:
@@ -26,7 +30,7 @@ async def read(request: Request) -> Any:
     body = await _bytes(request)
     if not body:
         raise Invalid("The body is empty, expected JSON.", hint="See /docs for this call.")
-    return loads(body)
+    return await _off_loop(body, loads, body)
 
 
 async def read_as(request: Request, model: type[M], *, optional: bool = False) -> M:
@@ -46,10 +50,21 @@ async def read_as(request: Request, model: type[M], *, optional: bool = False) -
         if not optional:
             raise Invalid("The body is empty, expected JSON.", hint="See /docs for this call.")
         return parse(model, {})
+    return await _off_loop(body, _message, body, model)
+
+
+def _message(body: bytes, model: type[M]) -> M:
     data = loads(body)
     if not isinstance(data, dict):
         raise Invalid("The body is not a JSON object.")
     return parse(model, data)
+
+
+async def _off_loop(body: bytes, work: Callable[..., T], *args: Any) -> T:
+    """Do `work` here, or in a thread if the body is so long that other requests would wait."""
+    if len(body) < LONG_BYTES:
+        return work(*args)
+    return await asyncio.to_thread(work, *args)
 
 
 async def _bytes(request: Request) -> bytes:

@@ -15,6 +15,8 @@ from tuner.core.wire import decode_metric, encode_metric
 
 MAX_STEP: Final = 2**53
 DEFAULT_LEASE_S: Final = 60.0
+# one SQL parameter each; the databases take some ten thousands in a statement
+MAX_STUDIES: Final = 10_000
 LeaseSeconds = Annotated[float, Field(ge=1, le=86_400)]
 Lease = Annotated[str, Field(min_length=1, max_length=200)]
 Label = Annotated[str, Field(min_length=1, max_length=256)]
@@ -205,7 +207,7 @@ class WorkerLease(Value):
 
     count: Annotated[int, Field(ge=1, le=1000)] = 1
     free: Free = Free()
-    studies: tuple[str, ...] | None = None
+    studies: tuple[str, ...] | None = Field(default=None, max_length=MAX_STUDIES)
     lease_seconds: LeaseSeconds = DEFAULT_LEASE_S
 
     @model_validator(mode="before")

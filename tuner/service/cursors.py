@@ -7,6 +7,7 @@ import binascii
 import json
 from typing import Any
 
+from tuner.core.wire import loads
 from tuner.errors import Invalid
 
 
@@ -24,8 +25,9 @@ def decode(cursor: str, kind: str, *types: type | tuple[type, ...]) -> list[Any]
     """
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
-        parts = json.loads(base64.urlsafe_b64decode(padded.encode("ascii")))
-    except (ValueError, UnicodeError, binascii.Error):
+        # strict: what no database can keep comes in no cursor of ours
+        parts = loads(base64.urlsafe_b64decode(padded.encode("ascii")))
+    except (ValueError, UnicodeError, binascii.Error, Invalid):
         parts = None
     legal = isinstance(parts, list) and len(parts) == len(types) + 1 and parts[0] == kind
     if not legal or not all(

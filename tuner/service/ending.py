@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from tuner.core.lifecycle import Move, Reason, TrialState, after
+from tuner.core.lifecycle import Move, Reason, StopReason, TrialState, after
 from tuner.core.ranking import choose, is_feasible, loss
 from tuner.core.study import DEFAULT_RETRY_ON, StudySpec
 from tuner.errors import InvalidMetric
@@ -74,14 +74,17 @@ def _end_badly(
     retry_on = runner.retry_on if runner is not None else DEFAULT_RETRY_ON
     most = runner.max_attempts if runner is not None else DEFAULT_MAX_ATTEMPTS
     counted = trial.failures + (1 if reason in retry_on else 0)
-    back = reason == Reason.PREEMPTED or (reason in retry_on and counted < most)
+    again = reason == Reason.PREEMPTED or (reason in retry_on and counted < most)
+    # what was cancelled does not come back because its worker was lost or paused meanwhile
+    cancelled = again and trial.stop_reason == StopReason.CANCELLED
+    back = again and not cancelled
     state = after(TrialState(trial.state), Move.REQUEUE if back else Move.FAIL)
     changes: dict[str, Any] = {} if back else {"finished_at": tx.now, "result_seq": None}
     trials.change(
         tx,
         trial.id,
         state=str(state),
-        reason=str(reason),
+        reason=str(Reason.CANCELLED if cancelled else reason),
         message=ending.message,
         failures=counted,
         **_no_lease(),

@@ -13,6 +13,7 @@ from tuner.core.messages import (
     Ask,
     Heartbeat,
     Log,
+    NewTrial,
     NewWorker,
     Release,
     Report,
@@ -26,7 +27,7 @@ from tuner.samplers import registry as samplers
 from tuner.service import adding, reporting, studies, trials, workers
 from tuner.service.documents import ENTRY, Document, change_mark, gather
 from tuner.service.handing import Handing
-from tuner.service.idempotency import Answer, make_key, once
+from tuner.service.idempotency import Answer, Key, make_key, once
 from tuner.service.pool import Pool
 from tuner.service.specification import define
 from tuner.service.suggest import Suggester
@@ -39,6 +40,7 @@ from tuner.storage.engine import Database, Tx
 
 logger = logging.getLogger(__name__)
 _KEPT = 32
+_KEPT_SIZE = 64 * 1024 * 1024
 T = TypeVar("T")
 
 
@@ -139,7 +141,7 @@ class Manager:
 
     async def delete_study(self, name: str) -> None:
         """Delete a study with everything in it."""
-        await self._write(lambda tx: studies.delete(tx, name))
+        self._suggester.drop(await self._write(lambda tx: studies.delete(tx, name)))
 
     async def best(self, name: str) -> dict[str, Any]:
         """The best trial."""
@@ -158,8 +160,14 @@ class Manager:
 
     async def add_trials(self, name: str, data: Any, key: str | None = None) -> Answer:
         """Enqueue or import trials."""
-        new, single = adding.read_body(data)
-        used = make_key(key, f"POST /studies/{name}/trials", data)
+
+        def prepare() -> tuple[list[NewTrial], bool, Key | None]:
+            used = make_key(key, f"POST /studies/{name}/trials", data)
+            return *adding.read_body(data), used
+
+        # ten thousand trials take seconds to check; nobody's heartbeat waits for that
+        is_long = isinstance(data, dict) and ("trials" in data or "measurements" in data)
+        new, single, used = await asyncio.to_thread(prepare) if is_long else prepare()
         return await self._write(
             lambda tx: once(tx, used, lambda tx: adding.add(tx, name, new, single=single))
         )
@@ -284,15 +292,16 @@ class Manager:
     async def events(
         self, study: str | None = None, after: int | None = None, limit: int = 500
     ) -> list[dict[str, Any]]:
-        """Events with larger ids than `after` (None: from now on, so none)."""
+        """Events with larger ids than `after` (None: from now on, so none).
+
+        Of a study that was deleted they are still told, its deletion among them.
+        """
         if after is None:
             return []
 
         def work(tx: Tx) -> list[dict[str, Any]]:
-            study_id = None
-            if study is not None:
-                row = study_rows.find(tx, study)
-                study_id = -1 if row is None else row.id
+            found = None if study is None else study_rows.find(tx, study)
+            study_id = None if found is None else found.id
             return [
                 {
                     "id": row.id,
@@ -302,7 +311,7 @@ class Manager:
                     "at": rfc3339(row.at),
                     "data": trials.params_of(row.data),
                 }
-                for row in events.after(tx, after, study_id=study_id, limit=limit)
+                for row in events.after(tx, after, study_id=study_id, limit=limit, gone=study)
             ]
 
         return await self._read(work)
@@ -354,10 +363,15 @@ class Manager:
         body = made["body"]
         document = Document(made["content_type"], dumps(body) if isinstance(body, dict) else body)
         if mark is not None:
-            if len(self._documents) >= _KEPT:
-                self._documents.pop(next(iter(self._documents)))
             self._documents[place] = document
+            self._forget_documents()
         return document
+
+    def _forget_documents(self) -> None:
+        """Keep the newest documents only, so many and so large."""
+        size = sum(len(item.body) for item in self._documents.values())
+        while size > _KEPT_SIZE or len(self._documents) > _KEPT:
+            size -= len(self._documents.pop(next(iter(self._documents))).body)
 
     async def _make_ahead(self, name: str) -> None:
         row = await self._read(lambda tx: study_rows.find(tx, name))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
+
+from sqlalchemy import Row
 
 from tuner.core.lifecycle import Reason, TrialState
 from tuner.service.ending import Ending, end
@@ -15,6 +17,7 @@ from tuner.storage.engine import Tx
 
 KEEP_KEYS_S: Final = 86_400.0
 KEEP_EVENTS_S: Final = 7 * 86_400.0
+FOLD_S: Final = 30.0
 _BATCH: Final = 500
 
 
@@ -36,18 +39,32 @@ def expire(tx: Tx) -> int:
             # renewed or ended since the scan
             if row is None or row.state != TrialState.RUNNING or row.lease_expires_at >= tx.now:
                 continue
-            message = f"Attempt {row.attempt} was not heard of for {row.lease_seconds:g} s."
-            end(tx, ledger, row, Ending(TrialState.FAIL, None, Reason.LOST, message))
+            end(tx, ledger, row, _lost(row))
             events.add(tx, study, "lease.expired", row.number, attempt=row.attempt)
             count += 1
         settle(tx, ledger)
     return count
 
 
+def _lost(row: Row[Any]) -> Ending:
+    if row.params is None:
+        # nobody ever held it: whoever was to fill it in has ended, so no attempt is counted
+        message = "The server ended before the sampler gave parameters."
+        return Ending(TrialState.FAIL, None, Reason.PREEMPTED, message)
+    message = f"Attempt {row.attempt} was not heard of for {row.lease_seconds:g} s."
+    return Ending(TrialState.FAIL, None, Reason.LOST, message)
+
+
 def keep_time(tx: Tx) -> None:
-    """Fold the running seconds into the studies, and close those whose seconds are used up."""
+    """Fold the running seconds into the studies, and close those whose seconds are used up.
+
+    What is not folded in is lost when the server ends; without a budget of seconds that costs
+    less than a write in every sweep.
+    """
     for study in studies.running(tx):
-        if study.budget_seconds is None:
+        if study.busy_since is None or (
+            study.budget_seconds is None and tx.now - study.busy_since < FOLD_S
+        ):
             continue
         locked = studies.get(tx, study.id, lock=True)
         if locked is None or locked.busy_since is None:
@@ -55,7 +72,8 @@ def keep_time(tx: Tx) -> None:
         ledger = Ledger(locked)
         ledger.values |= {"busy_seconds": busy_seconds(locked, tx.now), "busy_since": tx.now}
         studies.change(tx, locked.id, **ledger.values)
-        if ledger.values["busy_seconds"] >= locked.budget_seconds:
+        limit = locked.budget_seconds
+        if limit is not None and ledger.values["busy_seconds"] >= limit:
             fresh = studies.get(tx, study.id, lock=True)
             if fresh is not None:
                 settle(tx, Ledger(fresh))

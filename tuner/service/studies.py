@@ -10,6 +10,7 @@ from tuner.core.lifecycle import StopReason, StudyState
 from tuner.core.messages import StudyChange
 from tuner.core.model import parse
 from tuner.core.names import nearest
+from tuner.core.parameter import same
 from tuner.core.ranking import loss
 from tuner.core.study import Budget, StudySpec
 from tuner.core.wire import check_plain, dumps
@@ -37,11 +38,11 @@ def create(tx: Tx, definition: Definition) -> Answer:
         row = study_of(tx, spec.name)
         events.add(tx, row, "study.created")
         return Answer(201, study_view(row, None, tx.now))
-    stored = spec_of(existing.spec)
-    if stored != spec:
-        changed = ", ".join(_differences(stored, spec))
+    changed = _differences(spec_of(existing.spec), spec)
+    if changed:
         raise StudyExists(
-            f"Study {spec.name!r} exists with another specification (they differ in {changed}).",
+            f"Study {spec.name!r} exists with another specification"
+            f" (they differ in {', '.join(changed)}).",
             hint="Choose another name, or change budget and tags with: tuner study edit.",
         )
     return Answer(200, view(tx, existing))
@@ -110,11 +111,16 @@ def change(tx: Tx, name: str, body: StudyChange) -> dict[str, Any]:
     return read(tx, name)
 
 
-def delete(tx: Tx, name: str) -> None:
-    """Delete a study with its trials; leases on them are lost."""
+def delete(tx: Tx, name: str) -> int:
+    """Delete a study with its trials; leases on them are lost.
+
+    Returns:
+        The id that it had.
+    """
     study = study_of(tx, name, lock=True)
     studies.remove(tx, study.id)
     events.add(tx, study, "study.deleted")
+    return int(study.id)
 
 
 def _insert(tx: Tx, definition: Definition) -> None:
@@ -185,4 +191,13 @@ def _change_state(tx: Tx, ledger: Ledger, body: StudyChange) -> None:
 
 def _differences(a: StudySpec, b: StudySpec) -> list[str]:
     x, y = a.to_json(), b.to_json()
-    return [key for key in x | y if x.get(key) != y.get(key)]
+    return [key for key in x | y if not _alike(x.get(key), y.get(key))]
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Equality of plain data in which 1 and true differ."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(_alike(x, y) for x, y in zip(a, b, strict=True))
+    return same(a, b)

@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 ENTRY: Final = "tuner.samplers.entry:run"
 _WORTH_IT: Final = 2
+# Results kept of all studies together (about 1 KB each); a view counts as some.
+MOST_KEPT: Final = 100_000
+_VIEW_COUNTS: Final = 50
 
 
 @dataclass
@@ -46,6 +49,11 @@ class _View:
     seen: int = 0
     ready: Ready | None = None
     task: asyncio.Task[None] | None = None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is computed for the study."""
+        return not self.lock.locked() and (self.task is None or self.task.done())
 
 
 @dataclass(frozen=True)
@@ -101,7 +109,7 @@ class Suggester:
         """Give the reserved trials that have no parameters theirs."""
         if not reserved.unfilled:
             return
-        view = self._views.setdefault(reserved.study_id, _View())
+        view = self._view(reserved.study_id)
         async with view.lock:
             snapshot = await self._snapshot(view, reserved.study_id)
             if snapshot is None:
@@ -116,9 +124,27 @@ class Suggester:
 
     def ahead(self, study_id: int) -> None:
         """Make the next suggestion in the background, if it will be of use."""
-        view = self._views.setdefault(study_id, _View())
+        view = self._view(study_id)
         if view.task is None or view.task.done():
             view.task = asyncio.create_task(self._ahead(view, study_id))
+
+    def _view(self, study_id: int) -> _View:
+        """What is remembered of a study; the studies asked for longest ago make room."""
+        view = self._views.pop(study_id, None)
+        if view is None:
+            self._make_room()
+            view = _View()
+        self._views[study_id] = view
+        return view
+
+    def _make_room(self) -> None:
+        kept = sum(_VIEW_COUNTS + len(view.history) for view in self._views.values())
+        for key, view in list(self._views.items()):
+            if kept <= MOST_KEPT:
+                return
+            if view.is_idle:
+                kept -= _VIEW_COUNTS + len(view.history)
+                del self._views[key]
 
     async def close(self) -> None:
         """End the background fits."""

@@ -135,7 +135,8 @@ def stop(tx: Tx, name: str, number: int) -> dict[str, Any]:
             hint=f"Read it with: tuner trial show {name} {number}",
         )
     if state == TrialState.RUNNING:
-        if row.stop_reason is None:
+        # a pause would only give it back
+        if row.stop_reason in (None, StopReason.PAUSED, StopReason.PREEMPTED):
             trials.change(tx, row.id, stop_reason=str(StopReason.CANCELLED))
             events.add(tx, study, "trial.stopping", number)
         return trial_view(row, name)

@@ -43,11 +43,23 @@ def flush(tx: Tx) -> None:
     tx.execute(_ADD, tx.outbox)
 
 
-def after(tx: Tx, last_id: int, *, study_id: int | None, limit: int) -> Sequence[Row[Any]]:
-    """Events with larger ids, in order."""
+def after(
+    tx: Tx, last_id: int, *, study_id: int | None, limit: int, gone: str | None = None
+) -> Sequence[Row[Any]]:
+    """Events with larger ids, in order.
+
+    Args:
+        tx: The transaction.
+        last_id: The id after which they are wanted.
+        study_id: Only those of this study.
+        limit: At most so many.
+        gone: Only those of a study of this name that has no id any more.
+    """
     statement = select(events).where(events.c.id > last_id).order_by(events.c.id).limit(limit)
     if study_id is not None:
         statement = statement.where(events.c.study_id == study_id)
+    elif gone is not None:
+        statement = statement.where(events.c.study == gone)
     return tx.all(statement)
 
 
