@@ -162,9 +162,11 @@ def log(ctx: typer.Context, study: Name, number: Number, json: Json = False) -> 
         session.out.document(page)
         return
     attempts = {item["attempt"] for item in page["items"]}
+    shown = None
     for item in page["items"]:
-        if len(attempts) > 1:
+        if len(attempts) > 1 and item["attempt"] != shown:
             session.out.say(f"--- attempt {item['attempt']}, {item['created_at']}")
+        shown = item["attempt"]
         session.out.text(item["text"])
     if not page["items"]:
         session.out.say(f"Trial {number} of study {study} wrote nothing.")

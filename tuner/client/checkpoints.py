@@ -34,12 +34,13 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def save(self, state: Any, step: int) -> Path:
+    def save(self, state: Any, step: int, keep: Path | None = None) -> Path:
         """Write a checkpoint in one piece and drop all but the newest two.
 
         Args:
             state: Plain JSON data, `bytes`, or nested containers of tensors and plain values.
             step: The work done so far; names the file.
+            keep: A file that is not dropped however old it is.
 
         Raises:
             Invalid: If `state` holds something that cannot be loaded safely, with its place.
@@ -59,8 +60,9 @@ class Checkpoints:
             with suppress(OSError):
                 draft.unlink()
             raise TunerError(f"The checkpoint {target} cannot be written: {error}.") from error
+        kept = {target.name, keep.name if keep is not None else target.name}
         for old in self._files()[:-KEEP]:
-            if old != target:
+            if old.name not in kept:
                 old.unlink(missing_ok=True)
         return target
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from tuner.client import operations
@@ -65,6 +66,7 @@ class Reporter:
         self._rows: list[dict[str, Any]] = []
         self._log: list[str] = []
         self._checkpoint: dict[str, Any] | None = None
+        self.known_checkpoint: Path | None = None
         self._last_call = time.monotonic()
         self._not_before = 0.0
         self._error: TunerError | None = None
@@ -123,9 +125,20 @@ class Reporter:
                 del self._log[0]
 
     def set_checkpoint(self, path: str, step: int) -> None:
-        """Name the newest checkpoint in the next report."""
+        """Name the newest checkpoint to the server, after all rows before it.
+
+        Sent at once: an attempt that goes on from it does not make these rows again.
+        """
         with self._guard:
             self._checkpoint = {"path": path, "step": step}
+        if self.is_open and self.reason != LEASE_LOST and time.monotonic() >= self._not_before:
+            try:
+                with self._sending:
+                    self._send_all_rows(_BRIEF)
+            except Unavailable:
+                self._not_before = time.monotonic() + _AFTER_TROUBLE_S
+            except TunerError as error:
+                self._error = self._error or error
 
     def poll(self) -> str | None:
         """The reason to stop, if one is known; asks the server when it has not been asked lately.
@@ -175,8 +188,7 @@ class Reporter:
             AlreadyReported: As `add`; the other rows have been sent.
         """
         with self._sending:
-            while self._rows or self._checkpoint:
-                self._send_rows(retry)
+            self._send_all_rows(retry)
             while self._log and self.reason != LEASE_LOST:
                 self._send_log(retry)
 
@@ -200,9 +212,15 @@ class Reporter:
         except Unavailable:
             self._not_before = time.monotonic() + _AFTER_TROUBLE_S
 
+    def _send_all_rows(self, retry: Retry | None) -> None:
+        while self._rows or self._checkpoint:
+            self._send_rows(retry)
+
     def _send_rows(self, retry: Retry | None) -> None:
         with self._guard:
-            rows, checkpoint = self._rows[:_ROWS_A_CALL], self._checkpoint
+            rows = self._rows[:_ROWS_A_CALL]
+            # With the last rows, so that it is never known before what was reported before it.
+            checkpoint = self._checkpoint if len(rows) == len(self._rows) else None
         error: TunerError | None = None
         try:
             self._call(operations.report(*self._at, rows, checkpoint), retry)
@@ -211,10 +229,14 @@ class Reporter:
             error = problem if len(rows) <= 1 else self._send_each(rows, retry)
         with self._guard:
             del self._rows[: len(rows)]
-            if self._checkpoint is checkpoint:
+            if checkpoint is not None and error is None:
+                self.known_checkpoint = Path(checkpoint["path"])
+            # It has not gone out when the rows that it was to go with were refused.
+            if self._checkpoint is checkpoint and not (error and rows):
                 self._checkpoint = None
             if self.reason == LEASE_LOST:
                 self._rows.clear()
+                self._checkpoint = None
         if error is not None:
             raise error
 

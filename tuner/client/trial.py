@@ -70,6 +70,8 @@ class Trial:
             self.lease,
             None if lease_seconds is None else lease_seconds / 3,
         )
+        known = self.data.get("checkpoint")
+        self._reporter.known_checkpoint = Path(known["path"]) if known else None
         client.pump.watch(self._reporter)
 
     @classmethod
@@ -167,7 +169,7 @@ class Trial:
         self._reporter.add_log(text if text.endswith("\n") else f"{text}\n")
 
     def save_checkpoint(self, state: Any, step: int) -> Path:
-        """Keep a state to go on from; the newest two are kept.
+        """Keep a state to go on from, and send what was reported before it; the newest two are kept.
 
         Args:
             state: Plain data, `bytes`, or nested containers of tensors.
@@ -178,7 +180,8 @@ class Trial:
             TunerError: If the file cannot be written.
         """
         number = _read_step(step)
-        self._saved = self._checkpoints.save(state, number).absolute()
+        keep = self._reporter.known_checkpoint
+        self._saved = self._checkpoints.save(state, number, keep).absolute()
         self._reporter.set_checkpoint(str(self._saved), number)
         return self._saved
 
@@ -305,18 +308,18 @@ class Trial:
 
     def _known_checkpoint(self) -> Path | None:
         """What the server knows, else what lies in a folder that is this trial's alone."""
-        known = self.data.get("checkpoint")
-        if known:
-            file = Path(known["path"])
-            if file.is_file():
-                return file
+        known = self._reporter.known_checkpoint
+        if known is not None and known.is_file():
+            return known
+        newest = self._checkpoints.newest() if self._dir_given else None
+        if known is not None and newest is None:
             warnings.warn(
-                f"The checkpoint {file} of trial {self.number} is not on this machine;"
+                f"The checkpoint {known} of trial {self.number} is not on this machine;"
                 " the trial begins anew.",
                 RuntimeWarning,
                 stacklevel=3,
             )
-        return self._checkpoints.newest() if self._dir_given else None
+        return newest
 
 
 def read_value(name: str, value: Any) -> float:
