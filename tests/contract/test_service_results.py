@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from tuner.analysis.entry import _rows
 from tuner.errors import Conflict, Invalid, NoResultYet
+from tuner.service.documents import gather
 
 VALUES = [0.5, 0.2, "NaN", 0.9, 0.2, "Infinity", -1.0]
 
@@ -169,6 +171,28 @@ def test_export_and_report_hold_the_trials_and_follow_changes(fresh_service):
     assert isinstance(report, dict)
     with pytest.raises(Invalid, match="format"):
         service.run(service.manager.export(name, "xml"))
+
+
+def test_a_report_is_made_from_every_measurement_exactly(service):
+    name = service.new_study()
+    first, second = service.ask(name, 2)
+    service.report(first, (1, {"loss": 0.1, "acc": "NaN"}), (2, {"loss": "-Infinity"}))
+    service.release(first)
+    (again,) = service.ask(name)
+    service.report(again, (2, {"loss": 0.3}))
+    service.report(second, (1, {"loss": 1e-300}))
+
+    def rows(tx):
+        return list(_rows(gather(tx, name, "report")["measurements"]))
+
+    found = [tuple(row.values()) for row in service.run(service.manager._read(rows))]
+    assert sorted(found, key=str) == [
+        (0, 1, 1, "acc", "NaN"),
+        (0, 1, 1, "loss", 0.1),
+        (0, 1, 2, "loss", "-Infinity"),
+        (0, 2, 2, "loss", 0.3),
+        (1, 1, 1, "loss", 1e-300),
+    ]
 
 
 # --- events

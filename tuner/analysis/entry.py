@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tuner.analysis.export import export
 from tuner.analysis.importance import importance
 from tuner.analysis.report import build_report, render
+from tuner.core.wire import encode_metric
 from tuner.errors import FieldError, UnknownName
 
 KINDS = ("report", "importance", "export")
@@ -26,7 +27,8 @@ def run(request: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
         request: `{kind: report | importance | export, study, trials, measurements?, format?,
-            metric?}`; `format` is json (default), md or html for a report, jsonl (default), csv
+            metric?}`; measurements are rows `{number, attempt, step, metric, value}` or columns
+            of these names, with `metric` an index into `metrics`; `format` is json (default), md or html for a report, jsonl (default), csv
             or parquet for an export; `metric` names the objective whose importance is asked for.
 
     Returns:
@@ -36,7 +38,7 @@ def run(request: Mapping[str, Any]) -> dict[str, Any]:
         UnknownName: If the kind or the format does not exist.
     """
     kind, study, trials = request["kind"], request["study"], request["trials"]
-    measurements = request.get("measurements") or ()
+    measurements = _rows(request.get("measurements") or ())
     if kind == "importance":
         body = importance(study, trials, measurements, request.get("metric"))
         return {"content_type": CONTENT_TYPES["json"], "body": body}
@@ -52,3 +54,23 @@ def run(request: Mapping[str, Any]) -> dict[str, Any]:
     raise UnknownName(
         f"Unknown kind of analysis {kind!r}.", errors=[FieldError("kind", kind, list(KINDS))]
     )
+
+
+def _rows(
+    measurements: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]],
+) -> Sequence[Mapping[str, Any]]:
+    """Measurements as rows; a server sends them as columns, which cross a process border fast."""
+    if not isinstance(measurements, Mapping):
+        return measurements
+    names = measurements["metrics"]
+    columns = [measurements[key] for key in ("number", "attempt", "step", "metric", "value")]
+    return [
+        {
+            "number": number,
+            "attempt": attempt,
+            "step": step,
+            "metric": names[metric],
+            "value": encode_metric(value),
+        }
+        for number, attempt, step, metric, value in zip(*columns, strict=True)
+    ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Row, and_, func, insert, or_, select
@@ -105,8 +105,8 @@ def page(
 
 def of_study(
     tx: Tx, study_id: int, metrics: Sequence[str] | None, most: int
-) -> Sequence[Row[Any]]:
-    """Rows (number, attempt, step, metric, value) of a study, at most `most`."""
+) -> Iterable[Row[Any]]:
+    """Rows (number, attempt, step, metric, value) of a study, at most `most`, one by one."""
     statement = (
         select(
             trials.c.number,
@@ -122,7 +122,7 @@ def of_study(
     )
     if metrics is not None:
         statement = statement.where(measurements.c.metric.in_(metrics))
-    return tx.all(statement)
+    return tx.execute(statement)
 
 
 def append_log(tx: Tx, trial_id: int, attempt: int, text: str) -> None:

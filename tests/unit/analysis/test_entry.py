@@ -42,6 +42,21 @@ def test_every_kind_answers_in_its_type(request_of, kind, format, content_type, 
         json.dumps(answer["body"], allow_nan=False)
 
 
+@pytest.mark.parametrize("kind", ["report", "importance"])
+def test_measurements_as_columns_say_the_same_as_rows(request_of, kind):
+    rows = [*request_of()["measurements"]]
+    rows.append({**rows[-1], "attempt": rows[-1]["attempt"] + 1, "value": "NaN"})
+    metrics = sorted({row["metric"] for row in rows})
+    columns = {key: [row[key] for row in rows] for key in ("number", "attempt", "step")}
+    columns["metric"] = [metrics.index(row["metric"]) for row in rows]
+    columns["value"] = [float(row["value"]) for row in rows]
+    answers = [
+        run(request_of(kind=kind, measurements=sent))
+        for sent in (rows, {**columns, "metrics": metrics})
+    ]
+    assert answers[0] == answers[1]
+
+
 @pytest.mark.parametrize("changes", [{"kind": "art"}, {"kind": "export", "format": "html"}])
 def test_an_unknown_kind_or_format_is_refused(request_of, changes):
     with pytest.raises(UnknownName):
