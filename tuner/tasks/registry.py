@@ -117,6 +117,15 @@ MODELS: Final[dict[str, Model]] = {
         ),
     )
 }
+SCHEDULES: Final = (
+    "constant",
+    "cosine",
+    "linear",
+    "step",
+    "exponential",
+    "polynomial",
+    "one_cycle",
+)
 _MLP: Final = frozenset({"mlp"})
 _CNN: Final = frozenset({"cnn"})
 OPTIONS: Final[dict[str, Option]] = {
@@ -167,10 +176,9 @@ OPTIONS: Final[dict[str, Option]] = {
         Option(
             "schedule",
             "categorical",
-            "Course of the learning rate over all steps: constant, half a cosine to 0, or a line "
-            "to 0, each after the warm-up.",
+            "Course of the learning rate over all steps, after the warm-up.",
             default="constant",
-            choices=("constant", "cosine", "linear"),
+            choices=SCHEDULES,
         ),
         Option(
             "warmup",
@@ -180,6 +188,16 @@ OPTIONS: Final[dict[str, Option]] = {
             0.0,
             0.5,
         ),
+        Option(
+            "lr_end",
+            "float",
+            "Factor on the learning rate at the end of the schedules step and exponential.",
+            0.01,
+            1e-12,
+            1.0,
+        ),
+        Option("lr_drops", "int", "Drops of the schedule step, evenly spaced.", 2, 1, 100),
+        Option("lr_power", "float", "Power of the schedule polynomial.", 2.0, 0.1, 10.0),
         Option(
             "activation",
             "categorical",

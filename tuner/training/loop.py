@@ -25,6 +25,7 @@ from tuner.tasks.registry import OPTIONS
 from tuner.training.datasets import Data, load
 from tuner.training.models import build_model
 from tuner.training.optimizers import build_optimizer
+from tuner.training.schedules import NAMES as SCHEDULE
 from tuner.training.schedules import build_scheduler
 from tuner.training.stepping import Needs, needs, take_step
 
@@ -176,7 +177,7 @@ class Training:
             group["foreach"] = True
         self._batch, self.warnings = batch_size(options, len(self._data.train_x))
         steps = self.epochs * math.ceil(len(self._data.train_x) / self._batch)
-        schedule = {name: options[name] for name in ("schedule", "warmup")}
+        schedule = {name: options[name] for name in SCHEDULE}
         self._scheduler = build_scheduler(self._optimizer, schedule, steps)
         self._rate: float = self._optimizer.param_groups[0]["lr"]
         self._params_million = sum(p.numel() for p in self._weights) / 1e6
