@@ -172,6 +172,33 @@ OPTIONS: Final[dict[str, Option]] = {
             default="all",
             choices=("all", "weights"),
         ),
+        Option(
+            "clip_norm",
+            "float",
+            "A gradient that is longer, over all weights, is shortened to this length; absent: no "
+            "clipping. lbfgs and newton_cg search along a line and do not clip.",
+            None,
+            1e-6,
+            1e6,
+        ),
+        Option(
+            "label_smoothing",
+            "float",
+            "Share of each label's weight that is spread over all classes in training "
+            "(classification only).",
+            0.0,
+            0.0,
+            0.9,
+        ),
+        Option(
+            "patience",
+            "int",
+            "The trial ends after this many epochs in a row without a new least val_loss; absent: "
+            "never.",
+            None,
+            1,
+            100_000,
+        ),
         Option("dropout", "float", "Share of hidden units dropped in training.", 0.0, 0.0, 0.95),
         Option(
             "schedule",
@@ -221,8 +248,8 @@ OPTIONS: Final[dict[str, Option]] = {
     )
 }
 METRICS: Final[dict[str, str]] = {
-    "train_loss": "Mean loss over the epoch's batches, with dropout, while training: cross "
-    "entropy in nats, or the mean squared error of the standardised target",
+    "train_loss": "Mean loss over the epoch's batches, with dropout and label smoothing, while "
+    "training: cross entropy in nats, or the mean squared error of the standardised target",
     "train_accuracy": "Share of right answers over the epoch's batches (classification only)",
     "val_loss": "Mean loss on the validation set after the epoch",
     "val_accuracy": "Share of right answers on the validation set (classification only)",
