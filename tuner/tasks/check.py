@@ -29,6 +29,7 @@ __all__ = [
 TASK_PATH: Final = "trial.task"
 SPACE_PATH: Final = "space.parameters"
 _SPECIAL: Final = ("dataset", "model")
+_SMOOTHING: Final = "label_smoothing"
 
 
 def parse(text: str, path: str = TASK_PATH) -> dict[str, Any]:
@@ -74,11 +75,12 @@ def validate(
     if optimizers is not None and OPTIMIZER in checked:
         _check_choice(checked[OPTIMIZER], list(optimizers), f"{path}.{OPTIMIZER}", OPTIMIZER)
     _check_pair(checked["dataset"], str(checked.get("model", OPTIONS["model"].default)), path)
+    _check_smoothing(checked, {}, path, path)
     return checked
 
 
 def complete(task: Mapping[str, Any]) -> dict[str, Any]:
-    """The checked task with every default filled in (`weight_decay` stays absent)."""
+    """The checked task with every default filled in (absent: those that have none)."""
     checked = validate(task)
     defaults = {
         name: option.default for name, option in OPTIONS.items() if option.default is not None
@@ -270,6 +272,7 @@ def check_values(
     for dataset in _values(task, parameters, "dataset"):
         for model in _values(task, parameters, "model"):
             _check_pair(dataset, model, path if "model" in parameters else TASK_PATH)
+    _check_smoothing(task, parameters, TASK_PATH, path)
 
 
 def _option(name: str, path: str) -> Option:
@@ -332,6 +335,19 @@ def _check_pair(dataset: str, model: str, path: str) -> None:
         allowed=fitting,
         nearest=fitting[0],
     )
+
+
+def _check_smoothing(
+    task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]], at: str, path: str
+) -> None:
+    """Refuse label smoothing, by the task or the space, where a data set has no classes."""
+    given = [f"{at}.{_SMOOTHING}"] if task.get(_SMOOTHING) else []
+    given += [f"{path}.{name}" for name in parameters if name.rsplit(".", 1)[-1] == _SMOOTHING]
+    for name in _values(task, parameters, "dataset"):
+        if given and DATASETS[name].kind != "classification":
+            raise Invalid.at(
+                given[0], f"label smoothing needs classes, and {name!r} has none.", found=name
+            )
 
 
 def _extremes(parameter: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -117,6 +117,15 @@ MODELS: Final[dict[str, Model]] = {
         ),
     )
 }
+SCHEDULES: Final = (
+    "constant",
+    "cosine",
+    "linear",
+    "step",
+    "exponential",
+    "polynomial",
+    "one_cycle",
+)
 _MLP: Final = frozenset({"mlp"})
 _CNN: Final = frozenset({"cnn"})
 OPTIONS: Final[dict[str, Option]] = {
@@ -163,14 +172,40 @@ OPTIONS: Final[dict[str, Option]] = {
             default="all",
             choices=("all", "weights"),
         ),
+        Option(
+            "clip_norm",
+            "float",
+            "A gradient that is longer, over all weights, is shortened to this length; absent: no "
+            "clipping. lbfgs and newton_cg search along a line and do not clip.",
+            None,
+            1e-6,
+            1e6,
+        ),
+        Option(
+            "label_smoothing",
+            "float",
+            "Share of each label's weight that is spread over all classes in training "
+            "(classification only).",
+            0.0,
+            0.0,
+            0.9,
+        ),
+        Option(
+            "patience",
+            "int",
+            "The trial ends after this many epochs in a row without a new least val_loss; absent: "
+            "never.",
+            None,
+            1,
+            100_000,
+        ),
         Option("dropout", "float", "Share of hidden units dropped in training.", 0.0, 0.0, 0.95),
         Option(
             "schedule",
             "categorical",
-            "Course of the learning rate over all steps: constant, half a cosine to 0, or a line "
-            "to 0, each after the warm-up.",
+            "Course of the learning rate over all steps, after the warm-up.",
             default="constant",
-            choices=("constant", "cosine", "linear"),
+            choices=SCHEDULES,
         ),
         Option(
             "warmup",
@@ -180,6 +215,16 @@ OPTIONS: Final[dict[str, Option]] = {
             0.0,
             0.5,
         ),
+        Option(
+            "lr_end",
+            "float",
+            "Factor on the learning rate at the end of the schedules step and exponential.",
+            0.01,
+            1e-12,
+            1.0,
+        ),
+        Option("lr_drops", "int", "Drops of the schedule step, evenly spaced.", 2, 1, 100),
+        Option("lr_power", "float", "Power of the schedule polynomial.", 2.0, 0.1, 10.0),
         Option(
             "activation",
             "categorical",
@@ -203,8 +248,8 @@ OPTIONS: Final[dict[str, Option]] = {
     )
 }
 METRICS: Final[dict[str, str]] = {
-    "train_loss": "Mean loss over the epoch's batches, with dropout, while training: cross "
-    "entropy in nats, or the mean squared error of the standardised target",
+    "train_loss": "Mean loss over the epoch's batches, with dropout and label smoothing, while "
+    "training: cross entropy in nats, or the mean squared error of the standardised target",
     "train_accuracy": "Share of right answers over the epoch's batches (classification only)",
     "val_loss": "Mean loss on the validation set after the epoch",
     "val_accuracy": "Share of right answers on the validation set (classification only)",

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final, Protocol
 
 import torch
@@ -25,11 +26,13 @@ from tuner.tasks.registry import OPTIONS
 from tuner.training.datasets import Data, load
 from tuner.training.models import build_model
 from tuner.training.optimizers import build_optimizer
+from tuner.training.schedules import NAMES as SCHEDULE
 from tuner.training.schedules import build_scheduler
-from tuner.training.stepping import Needs, needs, take_step
+from tuner.training.stepping import Needs, clip, needs, searches_a_line, take_step
 
 CHECKPOINT_EVERY_S: Final = 10.0
 _GIVEN_BACK: Final = ("paused", "preempted")
+_NOT_CLIPPED: Final = "warning: the optimizer searches along a line, so clip_norm is not used"
 
 
 class TaskTrial(Protocol):
@@ -133,6 +136,9 @@ def _train(training: Training, trial: TaskTrial) -> None:
             return
         if training.epoch == training.epochs:
             return
+        if training.is_stalled:
+            trial.log(f"no lower val_loss in {training.patience} epochs: ended early")
+            return
         reason = trial.should_stop()
         is_due = time.monotonic() - saved_at >= CHECKPOINT_EVERY_S
         if reason in _GIVEN_BACK or (reason is None and is_due):
@@ -143,7 +149,7 @@ def _train(training: Training, trial: TaskTrial) -> None:
 
 
 class Training:
-    """A model in training; `epoch` is the number of epochs done.
+    """A model in training; `epoch` is the number of epochs done, `patience` an option of tasks.
 
     Args:
         options: The complete task of this trial.
@@ -156,10 +162,17 @@ class Training:
     ) -> None:
         self.epoch = 0
         self.epochs: int = options["epochs"]
+        self.patience: int | None = options.get("patience")
+        self._least, self._waited = math.inf, 0
         self._device = device
         self._data: Data = load(options["dataset"], options["validation"], str(device))
         self._is_classification = self._data.spec.kind == "classification"
         self._loss = functional.cross_entropy if self._is_classification else functional.mse_loss
+        # Validation losses have to compare between trials, so smoothing is for training only.
+        self._train_loss: Callable[..., torch.Tensor] = self._loss
+        if self._is_classification and options["label_smoothing"] > 0:
+            smoothing = options["label_smoothing"]
+            self._train_loss = partial(functional.cross_entropy, label_smoothing=smoothing)
         # Weights are made on the CPU, so that every device starts from the same.
         _seed(options["seed"], device)
         self._model = build_model(self._data.spec, options).to(device)
@@ -175,11 +188,19 @@ class Training:
         for group in self._optimizer.param_groups:
             group["foreach"] = True
         self._batch, self.warnings = batch_size(options, len(self._data.train_x))
+        self._clip_norm: float | None = options.get("clip_norm")
+        if self._clip_norm is not None and searches_a_line(self._optimizer):
+            self.warnings = [*self.warnings, _NOT_CLIPPED]
         steps = self.epochs * math.ceil(len(self._data.train_x) / self._batch)
-        schedule = {name: options[name] for name in ("schedule", "warmup")}
+        schedule = {name: options[name] for name in SCHEDULE}
         self._scheduler = build_scheduler(self._optimizer, schedule, steps)
         self._rate: float = self._optimizer.param_groups[0]["lr"]
         self._params_million = sum(p.numel() for p in self._weights) / 1e6
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the last `patience` epochs brought no new least validation loss."""
+        return self.patience is not None and self._waited >= self.patience
 
     def run_epoch(self) -> dict[str, float]:
         """Train one epoch and measure; a loss that is not finite ends it at that step.
@@ -211,13 +232,15 @@ class Training:
         if not self._is_plain:
             return self._closure_step(x, target)
         output = self._model(x)
-        loss = self._loss(output, target)
+        loss = self._train_loss(output, target)
         value = loss.item()
         self._evaluations += 1
         if math.isfinite(value):
             for weight in self._weights:
                 weight.grad = None
             torch.autograd.backward(loss)
+            if self._clip_norm is not None:
+                clip(self._weights, self._clip_norm)
             self._optimizer.step()
         return value, output.detach()
 
@@ -227,9 +250,9 @@ class Training:
         def loss() -> torch.Tensor:
             output = self._model(x)
             outputs.append(output.detach())
-            return self._loss(output, target)
+            return self._train_loss(output, target)
 
-        taken = take_step(self._optimizer, loss, self._model)
+        taken = take_step(self._optimizer, loss, self._model, self._clip_norm)
         self._evaluations += taken.evaluations
         return taken.loss.item(), outputs[0]
 
@@ -241,6 +264,10 @@ class Training:
         accuracies = (train_accuracy, self._accuracy(output, self._data.val_y))
         if not math.isfinite(val_loss):
             accuracies = (train_accuracy, math.nan)
+        if val_loss < self._least:
+            self._least, self._waited = val_loss, 0
+        else:
+            self._waited += 1
         return self._metrics(train_loss, val_loss, accuracies)
 
     def _metrics(
@@ -265,6 +292,8 @@ class Training:
         state = {
             "epoch": self.epoch,
             "evaluations": self._evaluations,
+            "least": self._least,
+            "waited": self._waited,
             "model": self._model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._scheduler.state_dict(),
@@ -279,6 +308,7 @@ class Training:
         """Go on from what `state` gave."""
         self.epoch = state["epoch"]
         self._evaluations = state.get("evaluations", 0)
+        self._least, self._waited = state.get("least", math.inf), state.get("waited", 0)
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"])

@@ -11,7 +11,7 @@ statistics of batch norms, so that a line search compares values of one function
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -53,10 +53,36 @@ def needs(optimizer: torch.optim.Optimizer) -> Needs:
     return Needs(closure=isinstance(optimizer, torch.optim.LBFGS))
 
 
+def searches_a_line(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether it compares losses and gradients along a line, so that no gradient may be clipped."""
+    return isinstance(optimizer, torch.optim.LBFGS) or getattr(optimizer, "whole_model", False)
+
+
+def clip(weights: Iterable[torch.Tensor], norm: float) -> None:
+    """Shorten the gradient over all weights to `norm` where it is longer.
+
+    A gradient that has a graph keeps it, as the gradient of the loss times the factor.
+
+    Args:
+        weights: With their gradients.
+        norm: The greatest Euclidean length.
+    """
+    given = [weight for weight in weights if weight.grad is not None]
+    gradients = [weight.grad for weight in given if weight.grad is not None]
+    if not any(gradient.requires_grad for gradient in gradients):
+        torch.nn.utils.clip_grad_norm_(given, norm)
+        return
+    length = torch.nn.utils.get_total_norm([gradient.detach() for gradient in gradients])
+    factor = torch.clamp(norm / (length + 1e-6), max=1.0)
+    for weight, gradient in zip(given, gradients, strict=True):
+        weight.grad = gradient * factor
+
+
 def take_step(
     optimizer: torch.optim.Optimizer,
     loss_fn: LossFunction,
     model: torch.nn.Module | None = None,
+    clip_norm: float | None = None,
 ) -> Taken:
     """Evaluate the loss and take one optimizer step; no step where the loss is not finite.
 
@@ -64,9 +90,11 @@ def take_step(
         optimizer: Any optimizer of torch or of `build_optimizer`.
         loss_fn: Computes the loss with its graph, from the weights as they are.
         model: The model, so that repeated evaluations leave its batch-norm statistics alone.
+        clip_norm: Every gradient of the step that is longer, over all weights of the optimizer, is
+            shortened to this length. Not where the optimizer searches along a line.
     """
     wanted = needs(optimizer)
-    evaluation = Evaluation(optimizer, loss_fn, model)
+    evaluation = Evaluation(optimizer, loss_fn, model, clip_norm)
     loss = evaluation()
     value = loss.detach()
     if not torch.isfinite(value):
@@ -90,6 +118,7 @@ class Evaluation:
         optimizer: Whose weights, and whose needs.
         loss_fn: Computes the loss.
         model: See `take_step`.
+        clip_norm: See `take_step`.
     """
 
     def __init__(
@@ -97,6 +126,7 @@ class Evaluation:
         optimizer: torch.optim.Optimizer,
         loss_fn: LossFunction,
         model: torch.nn.Module | None = None,
+        clip_norm: float | None = None,
     ) -> None:
         self.calls = 0
         self.weights: list[torch.Tensor] = [
@@ -107,6 +137,7 @@ class Evaluation:
         ]
         self._loss_fn, self._model = loss_fn, model
         self._needs = needs(optimizer)
+        self._clip_norm = None if searches_a_line(optimizer) else clip_norm
         self._random: _RandomState | None = None
         self._offered: torch.Tensor | None = None
 
@@ -116,17 +147,22 @@ class Evaluation:
             loss, self._offered = self._offered, None
             return loss
         loss = self._evaluate()
+        self._differentiate(loss)
+        if self._clip_norm is not None:
+            clip(self.weights, self._clip_norm)
+        return loss
+
+    def _differentiate(self, loss: torch.Tensor) -> None:
         if self._needs.graph:
             gradients = torch.autograd.grad(
                 loss, self.weights, create_graph=True, allow_unused=True
             )
             for weight, gradient in zip(self.weights, gradients, strict=True):
                 weight.grad = gradient
-            return loss
+            return
         for weight in self.weights:
             weight.grad = None
         torch.autograd.backward(loss)
-        return loss
 
     def value(self) -> torch.Tensor:
         """The loss alone, for line searches; gradients stay as they are."""

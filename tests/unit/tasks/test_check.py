@@ -38,9 +38,9 @@ def test_a_checked_task_keeps_its_keys():
     }
 
 
-def test_a_complete_task_has_every_default_but_the_optimizers_weight_decay():
+def test_a_complete_task_has_every_default_but_those_that_are_absent():
     full = complete(DIGITS)
-    assert set(full) == set(OPTIONS) - {"weight_decay"}
+    assert set(full) == set(OPTIONS) - {"weight_decay", "clip_norm", "patience"}
     assert full["epochs"] == 27
     assert full == complete(full)
 
@@ -64,6 +64,10 @@ def test_every_default_is_legal_and_every_option_documented(option):
         ("batch_size", 0),
         ("seed", -1),
         ("schedule", 3),
+        ("clip_norm", 0.0),
+        ("label_smoothing", 1.0),
+        ("patience", 0),
+        ("lr_drops", 0),
     ],
 )
 def test_an_illegal_value_is_answered_with_its_path_and_what_is_allowed(key, value):
@@ -91,6 +95,19 @@ def test_the_tasks_optimizer_is_checked_where_the_known_ones_are_given():
     assert validate(task)["optimizer"] == "adan"
     found = mistake(UnknownName, validate, task, "trial.task", OPTIMIZERS)
     assert (found.path, found.nearest) == ("trial.task.optimizer", "adam")
+
+
+def test_label_smoothing_needs_classes():
+    smooth = {"label_smoothing": {"type": "float", "low": 0.0, "high": 0.2}}
+    either = {"dataset": {"type": "categorical", "choices": ["digits", "diabetes"]}}
+    check_values(DIGITS, smooth)
+    assert validate({"dataset": "diabetes", "label_smoothing": 0.0})
+    task = {"dataset": "diabetes", "label_smoothing": 0.1}
+    assert mistake(Invalid, validate, task).path == "trial.task.label_smoothing"
+    found = mistake(Invalid, check_values, {"dataset": "diabetes"}, smooth)
+    assert found.path == "space.parameters.label_smoothing"
+    found = mistake(Invalid, check_values, {**DIGITS, "label_smoothing": 0.1}, either)
+    assert (found.path, found.found) == ("trial.task.label_smoothing", "diabetes")
 
 
 def test_a_data_set_is_required():
