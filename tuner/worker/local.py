@@ -61,6 +61,8 @@ class LocalWorkers:
             studies=(study,),
             source=source,
         )
+        # A Ctrl-C inside `Thread.join` makes Python 3.11 and 3.12 take a running thread for ended.
+        self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tuner-workers", daemon=True)
 
     def start(self) -> None:
@@ -82,7 +84,7 @@ class LocalWorkers:
     @property
     def alive(self) -> bool:
         """Whether the workers still work."""
-        return self._thread.is_alive()
+        return self._thread.ident is not None and not self._ended.is_set()
 
     @property
     def error(self) -> str | None:
@@ -102,7 +104,7 @@ class LocalWorkers:
     def join(self, timeout: float | None = None) -> None:
         """Wait until the workers have ended and everything is told."""
         if self._thread.ident is not None:
-            self._thread.join(timeout)
+            self._ended.wait(timeout)
         if self._folder is not None and not self.alive:
             self._folder.cleanup()
 
@@ -124,3 +126,5 @@ class LocalWorkers:
             self._agent.run(self._stop)
         except TunerError as error:
             self._failure = str(error)
+        finally:
+            self._ended.set()

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from tuner.client.client import Client
 from tuner.settings import child_environment
 
@@ -41,15 +43,25 @@ client = tuner.Client(database_url=sys.argv[1])
 study = client.create_study("long", space={"x": tuner.Float(0, 1)}, objective="loss",
                             sampler="random", budget={"trials": 4})
 def objective(trial):
-    print("running", flush=True)
+    if workers == 1:
+        print("running", flush=True)
     time.sleep(60)
-study.optimize(objective)
+workers = int(sys.argv[2])
+if workers > 1:
+    import threading
+    def watch():
+        while study.refresh().counts["running"] == 0:
+            time.sleep(0.1)
+        print("running", flush=True)
+    threading.Thread(target=watch, daemon=True).start()
+study.optimize(objective, trials=1, workers=workers)
 """
 
 
-def test_ctrl_c_gives_the_running_trial_back(store, connect):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_gives_the_running_trial_back(store, connect, workers):
     process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, f"sqlite:///{store}"],
+        [sys.executable, "-c", INTERRUPTED, f"sqlite:///{store}", str(workers)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=child_environment(),
