@@ -188,6 +188,10 @@ def test_an_import_must_be_whole(service):
     with pytest.raises(InvalidMetric) as caught:
         service.add(name, {"params": whole, "state": "complete"})
     assert caught.value.errors[0].path == "values.loss"
+    misspelt = {"params": whole, "state": "complete", "values": {"los": 1}}
+    with pytest.raises(InvalidMetric, match="nor ever reported; 'los' was") as caught:
+        service.add(name, {"trials": [misspelt | {"values": {"loss": 1}}, misspelt]})
+    assert caught.value.errors[0].path == "trials[1].values.loss"
     with pytest.raises(InvalidParameter) as caught:
         service.add(name, {"params": {"kind": "a"}, "state": "complete", "values": {"loss": 1}})
     assert caught.value.errors[0].path == "params.a.x"

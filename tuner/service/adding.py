@@ -148,7 +148,7 @@ def _import(
     values = {name: as_float(value) for name, value in (item.values or {}).items()}
     if state == TrialState.COMPLETE:
         _from_measurements(spec, item, values)
-        require_objectives(spec, values)
+        require_objectives(spec, values, path)
     outcome = judge(spec, state, values)
     row = _new_row(tx, study, number, state, item)
     row |= {

@@ -8,7 +8,9 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from tuner.core.lifecycle import Move, Reason, StopReason, TrialState, after
+from tuner.core.lifecycle import Move, Reason, TrialState, after
+from tuner.core.model import join
+from tuner.core.names import nearest
 from tuner.core.ranking import choose, is_feasible, loss
 from tuner.core.study import DEFAULT_RETRY_ON, StudySpec
 from tuner.errors import InvalidMetric
@@ -74,17 +76,14 @@ def _end_badly(
     retry_on = runner.retry_on if runner is not None else DEFAULT_RETRY_ON
     most = runner.max_attempts if runner is not None else DEFAULT_MAX_ATTEMPTS
     counted = trial.failures + (1 if reason in retry_on else 0)
-    again = reason == Reason.PREEMPTED or (reason in retry_on and counted < most)
-    # what was cancelled does not come back because its worker was lost or paused meanwhile
-    cancelled = again and trial.stop_reason == StopReason.CANCELLED
-    back = again and not cancelled
+    back = reason == Reason.PREEMPTED or (reason in retry_on and counted < most)
     state = after(TrialState(trial.state), Move.REQUEUE if back else Move.FAIL)
     changes: dict[str, Any] = {} if back else {"finished_at": tx.now, "result_seq": None}
     trials.change(
         tx,
         trial.id,
         state=str(state),
-        reason=str(Reason.CANCELLED if cancelled else reason),
+        reason=str(reason),
         message=ending.message,
         failures=counted,
         **_no_lease(),
@@ -122,13 +121,15 @@ def final_values(tx: Tx, trial_id: int, spec: StudySpec, ending: Ending) -> dict
     return values
 
 
-def require_objectives(spec: StudySpec, values: dict[str, float]) -> None:
-    """Refuse a complete trial that lacks an objective's value."""
+def require_objectives(spec: StudySpec, values: dict[str, float], path: str = "") -> None:
+    """Refuse a complete trial that lacks an objective's value; `path` leads to the trial."""
     for metric in spec.metrics:
         if metric not in values:
+            near = nearest(metric, list(values))
             raise InvalidMetric.at(
-                f"values.{metric}",
-                f"the objective {metric!r} was neither told nor ever reported.",
+                join(path, f"values.{metric}"),
+                f"the objective {metric!r} was neither told nor ever reported"
+                + (f"; {near!r} was." if near else "."),
                 allowed="a value, or a report of it before",
                 hint="Report it during the trial or tell it at the end; check the metric's name.",
             )
