@@ -41,31 +41,15 @@ def test_a_reservation_that_a_crash_left_unfilled_counts_no_attempt(fresh_servic
     assert "x" in again["params"]
 
 
-# --- what was cancelled stays cancelled
-
-
-def test_a_cancelled_trial_does_not_come_back_when_its_worker_is_lost(service):
-    name = service.new_study()
-    service.ask(name)
-    service.run(service.manager.stop_trial(name, 0))
-    assert service.expire() == 1
-    assert service.trial(name, 0)["state"] == "fail"
-    trial = service.run(service.manager.stop_trial(name, 0))
-    assert (trial["state"], trial["reason"]) == ("fail", "cancelled")
-    (attempt,) = service.trial(name, 0)["attempts"]
-    assert attempt["reason"] == "lost"
-    assert [t["number"] for t in service.ask(name)] == [1]
-
-
-def test_a_paused_trial_that_is_cancelled_does_not_go_back_to_the_queue(service):
+def test_a_paused_trial_that_is_cancelled_is_told_so(service):
     name = service.new_study()
     (trial,) = service.ask(name)
     service.change(name, state="paused", now=True)
+    assert service.heartbeat(trial)["reason"] == "paused"
     service.run(service.manager.stop_trial(name, 0))
     assert service.heartbeat(trial)["reason"] == "cancelled"
-    for _ in range(2):
-        given = service.release(trial)
-        assert (given["state"], given["reason"]) == ("fail", "cancelled")
+    ended = service.tell(trial, state="fail", reason="cancelled")
+    assert (ended["state"], ended["reason"]) == ("fail", "cancelled")
 
 
 # --- time

@@ -175,7 +175,8 @@ class Model:
     def stop(self, number: int) -> None:
         trial = self.trials[number]
         if trial.state == "running":
-            trial.stop = trial.stop or "cancelled"
+            if trial.stop in (None, "paused"):
+                trial.stop = "cancelled"
         elif trial.state == "waiting":
             trial.state, trial.reason = "fail", "cancelled"
         elif (trial.state, trial.reason) != ("fail", "cancelled"):
