@@ -164,6 +164,14 @@ def test_a_larger_budget_makes_a_stopped_study_active_again(service):
     assert len(service.ask(name)) == 1
 
 
+def test_a_larger_budget_wakes_a_finished_study_that_was_paused_after_its_end(service):
+    name = service.new_study(budget={"trials": 1})
+    (trial,) = service.ask(name)
+    service.tell(trial, 1.0)
+    service.change(name, state="paused")
+    assert service.change(name, budget={"trials": 2})["state"] == "active"
+
+
 # --- budgets
 
 

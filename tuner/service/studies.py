@@ -156,6 +156,8 @@ def _change_spec(ledger: Ledger, spec: StudySpec, body: StudyChange) -> None:
     changed = StudySpec.read(data)
     if _is_larger(changed.budget, spec.budget):
         ledger.values["stopped"] = False
+        if ledger.study.state == StudyState.FINISHED:
+            ledger.values["paused"] = False
     target = changed.budget.target
     ledger.values |= {
         "spec": dumps(changed.to_json()),

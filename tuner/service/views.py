@@ -102,7 +102,7 @@ def worker_view(row: Row[Any], running: list[dict[str, Any]], is_live: bool) -> 
         "runners": json.loads(row.runners),
         "allow": json.loads(row.allow),
         "labels": json.loads(row.labels),
-        "state": "draining" if row.draining else ("live" if is_live else "lost"),
+        "state": ("draining" if row.draining else "live") if is_live else "lost",
         "running": running,
         "created_at": rfc3339(row.created_at),
         "heartbeat_at": rfc3339(row.heartbeat_at),

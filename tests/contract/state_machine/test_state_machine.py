@@ -439,9 +439,10 @@ class StudyMachine(Machine):
     @rule(budget=st.none() | st.integers(1, 12))
     def change_the_budget(self, budget: int | None) -> None:
         self.service.change(self.name, budget={"trials": budget})
-        old, self.model.budget = self.model.budget, budget
+        was_over, old, self.model.budget = self.model.over, self.model.budget, budget
         if old is not None and (budget is None or budget > old):
             self.model.stopped = False
+            self.model.paused = self.model.paused and not was_over
 
     @rule(seconds=st.sampled_from([1.0, 4.0, 5.0, 6.0, 61.0]))
     def let_time_pass(self, seconds: float) -> None:
