@@ -44,7 +44,7 @@ class Model:
         name: Name in study files.
         title: Name for people.
         doc: Its layers in order.
-        images_only: Whether it takes image data sets only.
+        images_only: Whether it takes image data sets only, as an image or as a sequence of rows.
     """
 
     name: str
@@ -100,19 +100,40 @@ DATASETS: Final[dict[str, Dataset]] = {
         ),
     )
 }
+_RECURRENT_DOC: Final = (
+    "the rows of the image in order; `depth` layers of `width` units (at least one), dropout after "
+    "each; linear of the last state"
+)
 MODELS: Final[dict[str, Model]] = {
     item.name: item
     for item in (
         Model(
             "mlp",
             "Multilayer perceptron",
-            "`depth` times linear of `width`, activation, dropout; then linear",
+            "`depth` times linear of `width`, norm, activation, dropout; then linear",
         ),
+        Model("linear", "Linear or logistic regression", "linear"),
         Model(
             "cnn",
             "Small convolutional network",
-            "3×3 convolution to `channels`, activation, 2×2 max pooling; the same to twice the "
-            "channels; dropout; linear",
+            "3×3 convolution to `channels`, norm, activation, 2×2 max pooling; the same to twice "
+            "the channels; dropout; linear",
+            images_only=True,
+        ),
+        *(
+            Model(name, title, _RECURRENT_DOC, images_only=True)
+            for name, title in (
+                ("rnn", "Elman network (tanh)"),
+                ("gru", "Gated recurrent units"),
+                ("lstm", "Long short-term memory"),
+            )
+        ),
+        Model(
+            "transformer",
+            "Transformer encoder, norms first",
+            "the rows of the image in order, each linear to `width`; learned positions; `depth` "
+            "times attention of `heads` heads and two linear layers with four times `width` "
+            "between; layer norm; mean over the rows; linear",
             images_only=True,
         ),
     )
@@ -126,8 +147,11 @@ SCHEDULES: Final = (
     "polynomial",
     "one_cycle",
 )
-_MLP: Final = frozenset({"mlp"})
+_SEQUENCE: Final = ("rnn", "gru", "lstm", "transformer")
+_DEEP: Final = frozenset({"mlp", *_SEQUENCE})
 _CNN: Final = frozenset({"cnn"})
+_NORMED: Final = frozenset({"mlp", "cnn"})
+_ACTIVE: Final = frozenset({"mlp", "cnn", "transformer"})
 OPTIONS: Final[dict[str, Option]] = {
     item.name: item
     for item in (
@@ -232,8 +256,26 @@ OPTIONS: Final[dict[str, Option]] = {
             default="relu",
             choices=("relu", "tanh", "gelu"),
         ),
-        Option("width", "int", "Units in each hidden layer.", 64, 1, 8192, models=_MLP),
-        Option("depth", "int", "Number of hidden layers.", 2, 0, 32, models=_MLP),
+        Option("width", "int", "Units in each hidden layer or state.", 64, 1, 8192, models=_DEEP),
+        Option("depth", "int", "Number of hidden layers.", 2, 0, 32, models=_DEEP),
+        Option(
+            "heads",
+            "int",
+            "Heads of attention, each of `width` / `heads` units, rounded up.",
+            4,
+            1,
+            64,
+            models=frozenset({"transformer"}),
+        ),
+        Option(
+            "norm",
+            "categorical",
+            "Norm before each activation, of the batch or of the layer (of all channels of an "
+            "example in a cnn).",
+            default="none",
+            choices=("none", "batch", "layer"),
+            models=_NORMED,
+        ),
         Option("channels", "int", "Channels of the first convolution.", 16, 1, 1024, models=_CNN),
         Option(
             "validation",
