@@ -110,6 +110,18 @@ def test_label_smoothing_needs_classes():
     assert (found.path, found.found) == ("trial.task.label_smoothing", "diabetes")
 
 
+def test_a_generated_data_set_has_a_size_within_bounds():
+    task = {"dataset": "generated_classification", "examples": 30, "classes": 15}
+    assert validate(task) == task
+    for wrong in ({"classes": 16}, {"examples": 10_000_000, "features": 26}):
+        found = mistake(Invalid, validate, {**task, **wrong})
+        assert found.path == "trial.task.examples"
+    assert {"examples", "classes"} <= known_names(task)
+    assert "classes" not in known_names({"dataset": "generated_regression"})
+    assert not {"examples", "features"} & known_names(DIGITS)
+    check_parameters(DIGITS, ["dataset", "examples"], OPTIMIZERS)
+
+
 def test_a_data_set_is_required():
     assert mistake(Invalid, validate, {"model": "mlp"}).path == "trial.task.dataset"
 
