@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from tuner.core.names import OPTIMIZER, nearest
 from tuner.errors import Invalid, InvalidMetric, UnknownName
+from tuner.tasks.datasets import SIZES, check_size
 from tuner.tasks.groups import GROUPS, check_groups, group_parameters, own_optimizers
 from tuner.tasks.option import Option
-from tuner.tasks.registry import CLASSIFICATION_ONLY, DATASETS, METRICS, MODELS, OPTIONS
+from tuner.tasks.registry import (
+    CLASSIFICATION_ONLY,
+    DATASETS,
+    METRICS,
+    MODELS,
+    OPTIONS,
+)
 
 __all__ = [
     "check_metric",
@@ -76,6 +83,8 @@ def validate(
         _check_choice(checked[OPTIMIZER], list(optimizers), f"{path}.{OPTIMIZER}", OPTIMIZER)
     _check_pair(checked["dataset"], str(checked.get("model", OPTIONS["model"].default)), path)
     _check_smoothing(checked, {}, path, path)
+    sizes = {key: OPTIONS[key].default for key in SIZES}
+    check_size(DATASETS[checked["dataset"]].sized({**sizes, **checked}), path)
     return checked
 
 
@@ -89,9 +98,22 @@ def complete(task: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def known_names(task: Mapping[str, Any]) -> set[str]:
-    """The keys that a study's parameters may override: those that the task's model has."""
-    model = task.get("model", OPTIONS["model"].default)
-    return {o.name for o in OPTIONS.values() if not o.models or model in o.models}
+    """The keys that a study's parameters may override: those of the task's model and data set."""
+    return _names(task, ())
+
+
+def _names(task: Mapping[str, Any], space: Collection[str]) -> set[str]:
+    """The keys that the task has, whatever its space chooses."""
+    model, dataset = (
+        None if name in space else task.get(name, OPTIONS[name].default)
+        for name in ("model", "dataset")
+    )
+    return {
+        option.name
+        for option in OPTIONS.values()
+        if (model is None or not option.models or model in option.models)
+        and (dataset is None or not option.datasets or dataset in option.datasets)
+    }
 
 
 def metrics(
@@ -210,9 +232,7 @@ def check_parameters(
         UnknownName: For the first name that is not known, with the nearest one.
     """
     given = list(names)
-    known = known_names(task)
-    if "model" in given:
-        known = set(OPTIONS)
+    known = _names(task, given)
     plain = known | {p for own in optimizers.values() for p in own}
     dotted = {
         f"{name}.{parameter}"

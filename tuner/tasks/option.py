@@ -22,6 +22,7 @@ class Option:
         high: Largest value.
         choices: The values of a categorical option; empty: names of another registry.
         models: The models that have this option; empty: all.
+        datasets: The data sets that have this option; empty: all.
         required: Whether the key must be given.
     """
 
@@ -33,6 +34,7 @@ class Option:
     high: float | None = None
     choices: tuple[str, ...] = ()
     models: frozenset[str] = frozenset()
+    datasets: frozenset[str] = frozenset()
     required: bool = False
 
     @property
@@ -71,4 +73,6 @@ class Option:
         described |= {"default": self.default, "required": self.required, "doc": self.doc}
         if self.models:
             described["models"] = sorted(self.models)
+        if self.datasets:
+            described["datasets"] = sorted(self.datasets)
         return described

@@ -6,34 +6,21 @@ To add a data set or model: one entry here, and its implementation in `tuner.tra
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
+from tuner.tasks.datasets import DATASETS, Dataset
 from tuner.tasks.option import Option
 
-
-@dataclass(frozen=True)
-class Dataset:
-    """A data set bundled with scikit-learn; nothing is downloaded.
-
-    Args:
-        name: Name in study files.
-        title: Name for people.
-        kind: `classification` or `regression`.
-        rows: Number of examples.
-        features: Length of an example as a flat vector.
-        outputs: Classes, or 1 for regression.
-        image: (channels, height, width) if an example is an image.
-        source: Where the data come from.
-    """
-
-    name: str
-    title: str
-    kind: Literal["classification", "regression"]
-    rows: int
-    features: int
-    outputs: int
-    source: str
-    image: tuple[int, int, int] | None = None
+__all__ = [
+    "CLASSIFICATION_ONLY",
+    "DATASETS",
+    "METRICS",
+    "MODELS",
+    "OPTIONS",
+    "Dataset",
+    "Model",
+    "describe_tasks",
+]
 
 
 @dataclass(frozen=True)
@@ -44,7 +31,7 @@ class Model:
         name: Name in study files.
         title: Name for people.
         doc: Its layers in order.
-        images_only: Whether it takes image data sets only.
+        images_only: Whether it takes image data sets only, as an image or as a sequence of rows.
     """
 
     name: str
@@ -57,62 +44,40 @@ class Model:
         return dataset.image is not None or not self.images_only
 
 
-_UCI: Final = "UCI Machine Learning Repository, bundled with scikit-learn"
-DATASETS: Final[dict[str, Dataset]] = {
-    item.name: item
-    for item in (
-        Dataset(
-            "digits",
-            "Handwritten digits, 8 by 8 pixels",
-            "classification",
-            rows=1797,
-            features=64,
-            outputs=10,
-            image=(1, 8, 8),
-            source=_UCI,
-        ),
-        Dataset(
-            "breast_cancer",
-            "Breast cancer Wisconsin (diagnostic)",
-            "classification",
-            rows=569,
-            features=30,
-            outputs=2,
-            source=_UCI,
-        ),
-        Dataset(
-            "wine",
-            "Wine recognition",
-            "classification",
-            rows=178,
-            features=13,
-            outputs=3,
-            source=_UCI,
-        ),
-        Dataset(
-            "diabetes",
-            "Diabetes progression (target standardised)",
-            "regression",
-            rows=442,
-            features=10,
-            outputs=1,
-            source="Efron, Hastie, Johnstone and Tibshirani 2004, bundled with scikit-learn",
-        ),
-    )
-}
+_RECURRENT_DOC: Final = (
+    "the rows of the image in order; `depth` layers of `width` units (at least one), dropout after "
+    "each; linear of the last state"
+)
 MODELS: Final[dict[str, Model]] = {
     item.name: item
     for item in (
         Model(
             "mlp",
             "Multilayer perceptron",
-            "`depth` times linear of `width`, activation, dropout; then linear",
+            "`depth` times linear of `width`, norm, activation, dropout; then linear",
         ),
+        Model("linear", "Linear or logistic regression", "linear"),
         Model(
             "cnn",
             "Small convolutional network",
-            "3×3 convolution to `channels`, activation, 2×2 max pooling; the same to twice the "
-            "channels; dropout; linear",
+            "3×3 convolution to `channels`, norm, activation, 2×2 max pooling; the same to twice "
+            "the channels; dropout; linear",
+            images_only=True,
+        ),
+        *(
+            Model(name, title, _RECURRENT_DOC, images_only=True)
+            for name, title in (
+                ("rnn", "Elman network (tanh)"),
+                ("gru", "Gated recurrent units"),
+                ("lstm", "Long short-term memory"),
+            )
+        ),
+        Model(
+            "transformer",
+            "Transformer encoder, norms first",
+            "the rows of the image in order, each linear to `width`; learned positions; `depth` "
+            "times attention of `heads` heads and two linear layers with four times `width` "
+            "between; layer norm; mean over the rows; linear",
             images_only=True,
         ),
     )
@@ -126,13 +91,45 @@ SCHEDULES: Final = (
     "polynomial",
     "one_cycle",
 )
-_MLP: Final = frozenset({"mlp"})
+_SEQUENCE: Final = ("rnn", "gru", "lstm", "transformer")
+_DEEP: Final = frozenset({"mlp", *_SEQUENCE})
 _CNN: Final = frozenset({"cnn"})
+_CLASSES: Final = frozenset({"generated_classification"})
+_SIZED: Final = frozenset({*_CLASSES, "generated_regression"})
+_NORMED: Final = frozenset({"mlp", "cnn"})
+_ACTIVE: Final = frozenset({"mlp", "cnn", "transformer"})
 OPTIONS: Final[dict[str, Option]] = {
     item.name: item
     for item in (
         Option("dataset", "categorical", "Data set.", choices=tuple(DATASETS), required=True),
         Option("model", "categorical", "Model.", default="mlp", choices=tuple(MODELS)),
+        Option(
+            "examples",
+            "int",
+            "Examples of a generated data set.",
+            2000,
+            20,
+            10_000_000,
+            datasets=_SIZED,
+        ),
+        Option(
+            "features",
+            "int",
+            "Features of a generated data set.",
+            20,
+            1,
+            100_000,
+            datasets=_SIZED,
+        ),
+        Option(
+            "classes",
+            "int",
+            "Classes of a generated data set; at least two examples each.",
+            4,
+            2,
+            10_000,
+            datasets=_CLASSES,
+        ),
         Option("epochs", "int", "Passes over the training set.", 27, 1, 100_000),
         Option(
             "batch_size",
@@ -232,8 +229,26 @@ OPTIONS: Final[dict[str, Option]] = {
             default="relu",
             choices=("relu", "tanh", "gelu"),
         ),
-        Option("width", "int", "Units in each hidden layer.", 64, 1, 8192, models=_MLP),
-        Option("depth", "int", "Number of hidden layers.", 2, 0, 32, models=_MLP),
+        Option("width", "int", "Units in each hidden layer or state.", 64, 1, 8192, models=_DEEP),
+        Option("depth", "int", "Number of hidden layers.", 2, 0, 32, models=_DEEP),
+        Option(
+            "heads",
+            "int",
+            "Heads of attention, each of `width` / `heads` units, rounded up.",
+            4,
+            1,
+            64,
+            models=frozenset({"transformer"}),
+        ),
+        Option(
+            "norm",
+            "categorical",
+            "Norm before each activation, of the batch or of the layer (of all channels of an "
+            "example in a cnn).",
+            default="none",
+            choices=("none", "batch", "layer"),
+            models=_NORMED,
+        ),
         Option("channels", "int", "Channels of the first convolution.", 16, 1, 1024, models=_CNN),
         Option(
             "validation",
@@ -272,6 +287,7 @@ def describe_tasks() -> dict[str, Any]:
                 "features": item.features,
                 "outputs": item.outputs,
                 "image": None if item.image is None else list(item.image),
+                "generated": item.is_generated,
                 "source": item.source,
                 "models": [model.name for model in MODELS.values() if model.takes(item)],
             }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +12,9 @@ from sklearn import datasets as bundled
 
 from tuner.tasks.registry import DATASETS, Dataset
 
+Loader = Callable[[Dataset], tuple[Any, Any]]
 _SPLIT_SEED: Final = 0
+_UNITS: Final = 16
 
 
 @dataclass(frozen=True)
@@ -34,23 +36,32 @@ class Data:
     val_y: torch.Tensor
 
 
-@functools.lru_cache(maxsize=16)
-def load(name: str, validation: float, device: str = "cpu") -> Data:
+def load(
+    name: str, validation: float, device: str = "cpu", options: Mapping[str, Any] | None = None
+) -> Data:
     """A data set, split and standardised; kept for the life of the process.
 
     The split depends on `validation` only, so that all seeds and trials are compared on the same
     examples; classes keep their shares. Mean and standard deviation are those of the training
-    examples, of the target too for regression; constant features become 0.
+    examples, of the target too for regression; constant features become 0. Of generated sets
+    only the latest is kept.
 
     Args:
         name: Name in `tuner.tasks`.
         validation: Share of the examples held out.
         device: Where the tensors go.
+        options: A complete task, for the size of a generated set; None: its default size.
     """
     spec = DATASETS[name]
-    bunch = _LOADERS[name]()
-    x = torch.as_tensor(bunch.data, dtype=torch.float64)
-    y = torch.as_tensor(bunch.target)
+    if not spec.is_generated:
+        return _kept(spec, validation, device)
+    return _latest(spec if options is None else spec.sized(options), validation, device)
+
+
+def _load(spec: Dataset, validation: float, device: str) -> Data:
+    data, target = _LOADERS[spec.name](spec)
+    x = torch.as_tensor(data, dtype=torch.float64)
+    y = torch.as_tensor(target)
     train, held_out = _split(spec, y, validation)
     x = _standardise(x, train)
     if spec.kind == "classification":
@@ -60,6 +71,10 @@ def load(name: str, validation: float, device: str = "cpu") -> Data:
     x = x.float()
     parts = (x[train], y[train], x[held_out], y[held_out])
     return Data(spec, *(part.contiguous().to(device) for part in parts))
+
+
+_kept = functools.lru_cache(maxsize=16)(_load)
+_latest = functools.lru_cache(maxsize=1)(_load)
 
 
 def _split(spec: Dataset, y: torch.Tensor, validation: float) -> tuple[torch.Tensor, torch.Tensor]:
@@ -86,9 +101,44 @@ def _standardise(x: torch.Tensor, train: torch.Tensor) -> torch.Tensor:
     return (x - mean) / torch.where(std > 0, std, torch.ones_like(std))
 
 
-_LOADERS: Final[dict[str, Callable[[], Any]]] = {
-    "digits": bundled.load_digits,
-    "breast_cancer": bundled.load_breast_cancer,
-    "wine": bundled.load_wine,
-    "diabetes": bundled.load_diabetes,
+def _bundled(read: Callable[[], Any]) -> Loader:
+    def load_bunch(_: Dataset) -> tuple[Any, Any]:
+        bunch = read()
+        return bunch.data, bunch.target
+
+    return load_bunch
+
+
+def _clusters(spec: Dataset) -> tuple[Any, Any]:
+    """Two clusters of unit variance for each class; centres about four apart in any dimension."""
+    random = torch.Generator().manual_seed(_SPLIT_SEED)
+    centres = torch.randn(
+        (spec.outputs, 2, spec.features), generator=random, dtype=torch.float64
+    ) * (4 / (2 * spec.features) ** 0.5)
+    y = torch.arange(spec.rows) % spec.outputs
+    cluster = torch.randint(0, 2, (spec.rows,), generator=random)
+    x = torch.randn((spec.rows, spec.features), generator=random, dtype=torch.float64)
+    return x.add_(centres[y, cluster]), y
+
+
+def _teacher(spec: Dataset) -> tuple[Any, Any]:
+    """Standard normal features, and what a fixed network makes of them, with noise."""
+    random = torch.Generator().manual_seed(_SPLIT_SEED)
+    first, last, noise = (
+        torch.randn(shape, generator=random, dtype=torch.float64)
+        for shape in ((spec.features, _UNITS), (_UNITS,), (spec.rows,))
+    )
+    x = torch.randn((spec.rows, spec.features), generator=random, dtype=torch.float64)
+    y = torch.sin(x @ first / spec.features**0.5 + 1) @ last / _UNITS**0.5
+    return x, y + 0.1 * noise
+
+
+_LOADERS: Final[dict[str, Loader]] = {
+    "digits": _bundled(bundled.load_digits),
+    "breast_cancer": _bundled(bundled.load_breast_cancer),
+    "wine": _bundled(bundled.load_wine),
+    "diabetes": _bundled(bundled.load_diabetes),
+    "iris": _bundled(bundled.load_iris),
+    "generated_classification": _clusters,
+    "generated_regression": _teacher,
 }

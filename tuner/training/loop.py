@@ -165,7 +165,7 @@ class Training:
         self.patience: int | None = options.get("patience")
         self._least, self._waited = math.inf, 0
         self._device = device
-        self._data: Data = load(options["dataset"], options["validation"], str(device))
+        self._data: Data = load(options["dataset"], options["validation"], str(device), options)
         self._is_classification = self._data.spec.kind == "classification"
         self._loss = functional.cross_entropy if self._is_classification else functional.mse_loss
         # Validation losses have to compare between trials, so smoothing is for training only.

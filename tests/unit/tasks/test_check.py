@@ -110,13 +110,25 @@ def test_label_smoothing_needs_classes():
     assert (found.path, found.found) == ("trial.task.label_smoothing", "diabetes")
 
 
+def test_a_generated_data_set_has_a_size_within_bounds():
+    task = {"dataset": "generated_classification", "examples": 30, "classes": 15}
+    assert validate(task) == task
+    for wrong in ({"classes": 16}, {"examples": 10_000_000, "features": 26}):
+        found = mistake(Invalid, validate, {**task, **wrong})
+        assert found.path == "trial.task.examples"
+    assert {"examples", "classes"} <= known_names(task)
+    assert "classes" not in known_names({"dataset": "generated_regression"})
+    assert not {"examples", "features"} & known_names(DIGITS)
+    check_parameters(DIGITS, ["dataset", "examples"], OPTIMIZERS)
+
+
 def test_a_data_set_is_required():
     assert mistake(Invalid, validate, {"model": "mlp"}).path == "trial.task.dataset"
 
 
 def test_a_model_for_images_refuses_a_table():
     found = mistake(Invalid, validate, {"dataset": "wine", "model": "cnn"})
-    assert (found.path, found.allowed) == ("trial.task.model", ["mlp"])
+    assert (found.path, found.allowed) == ("trial.task.model", ["mlp", "linear"])
 
 
 def test_the_short_text_of_a_task():
@@ -127,7 +139,8 @@ def test_the_short_text_of_a_task():
 
 def test_known_names_are_those_of_the_tasks_model():
     assert {"width", "depth", "batch_size"} <= known_names(DIGITS)
-    assert "channels" not in known_names(DIGITS)
+    assert not {"channels", "heads"} & known_names(DIGITS)
+    assert not {"width", "norm"} & known_names({"dataset": "digits", "model": "linear"})
     assert "channels" in known_names({"dataset": "digits", "model": "cnn"})
 
 
@@ -199,7 +212,7 @@ def test_a_parameter_that_nothing_reads_is_refused(name, nearest):
         ("schedule", {"type": "categorical", "choices": ["cosine", "cos"]}, "schedule.choices[1]"),
         ("epochs", {"type": "fixed", "value": 0}, "epochs.value"),
         ("adam.warmup", {"type": "float", "low": 0.0, "high": 0.9}, "adam.warmup.high"),
-        ("model", {"type": "categorical", "choices": ["mlp", "rnn"]}, "model.choices[1]"),
+        ("model", {"type": "categorical", "choices": ["mlp", "vgg"]}, "model.choices[1]"),
         ("optimizer", {"type": "fixed", "value": "adan"}, "optimizer.value"),
     ],
 )
@@ -235,4 +248,4 @@ def test_the_listing_is_json_and_names_everything():
     assert [item["name"] for item in listing["models"]] == list(MODELS)
     assert [item["name"] for item in listing["options"]] == list(OPTIONS)
     wine = next(item for item in listing["datasets"] if item["name"] == "wine")
-    assert wine["models"] == ["mlp"]
+    assert wine["models"] == ["mlp", "linear"]

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tuner.tasks.registry import DATASETS, MODELS, OPTIONS
+from tuner.training import run_task
 from tuner.training.datasets import _LOADERS, load
 from tuner.training.models import ACTIVATIONS, BUILDERS
 
@@ -47,3 +48,45 @@ def test_no_example_is_on_both_sides():
 def test_the_split_is_kept_for_the_process_and_follows_the_share():
     assert load("wine", 0.2) is load("wine", 0.2)
     assert len(load("wine", 0.4).val_x) > len(load("wine", 0.2).val_x)
+
+
+SIZE = {"examples": 900, "features": 7, "classes": 5}
+
+
+@pytest.mark.parametrize("name", ["generated_classification", "generated_regression"])
+def test_a_generated_set_has_the_size_asked_for_and_is_the_same_at_every_use(name):
+    data = load(name, 0.2, "cpu", SIZE)
+    assert data.spec.rows == len(data.train_x) + len(data.val_x) == 900
+    assert data.spec.features == data.train_x.shape[1] == 7
+    if name == "generated_classification":
+        labels = torch.cat([data.train_y, data.val_y])
+        assert labels.bincount().tolist() == [180] * 5
+    default = load(name, 0.2)
+    assert len(default.train_x) + len(default.val_x) == 2000
+    again = load(name, 0.2, "cpu", SIZE)
+    assert again is not data
+    assert torch.equal(again.train_x, data.train_x)
+    assert torch.equal(again.val_y, data.val_y)
+
+
+@pytest.mark.parametrize("name", ["generated_classification", "generated_regression"])
+def test_a_generated_set_takes_more_than_a_linear_model(name, make_trial):
+    least = {}
+    for model in ("linear", "mlp"):
+        trial = make_trial({"optimizer": "adam", "lr": 1e-2})
+        run_task({"dataset": name, "model": model, "epochs": 12, "examples": 3000}, trial)
+        least[model] = min(row["val_loss"] for row in trial.rows.values())
+    assert least["mlp"] < 0.8 * least["linear"]
+    assert least["linear"] < 1.2
+
+
+def test_a_resumed_training_on_a_generated_set_equals_an_uninterrupted_one(make_trial):
+    task = {"dataset": "generated_classification", "model": "mlp", "epochs": 3, **SIZE}
+    trials = []
+    for options in ({}, {"stop_at": 1, "reason": "paused"}):
+        trials.append(make_trial({"optimizer": "adam"}, **options))
+        run_task(task, trials[-1])
+    whole, stopped = trials
+    resumed = make_trial({"optimizer": "adam"}, checkpoint=stopped.saved[0][1])
+    run_task(task, resumed)
+    assert {**stopped.rows, **resumed.rows} == whole.rows
