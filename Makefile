@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 # one thread per process: the processes are the parallelism
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help demo serve test check format docs clean
+.PHONY: help demo serve test slow check format docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,8 +40,11 @@ demo: $(VENV)/.run ## Run a real study on the embedded database; report in demo/
 serve: $(VENV)/.run ## The same study against a running server with two workers
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/serve.sh
 
-test: $(VENV)/.dev ## Run the whole test suite
-	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+test: $(VENV)/.dev ## Run the tests (those marked slow have a target of their own)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
+
+slow: $(VENV)/.dev ## Run the slow tests: the API fuzzed from its description
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m slow $(ARGS)
 
 check: $(VENV)/.dev ## Linters, types, import contracts, schema check
 	@$(BIN)/ruff check .
