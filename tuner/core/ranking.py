@@ -17,11 +17,6 @@ def loss(value: float, direction: Direction) -> float:
     return value if direction == "minimize" else -value
 
 
-def unloss(value: float, direction: Direction) -> float:
-    """The inverse of `loss` for finite values."""
-    return value if direction == "minimize" else -value
-
-
 def is_better(a: float, b: float | None, direction: Direction) -> bool:
     """Whether `a` beats `b`; anything finite beats None."""
     return b is None or loss(a, direction) < loss(b, direction)
