@@ -7,11 +7,13 @@ from typing import Any, Final
 
 from tuner.core.names import OPTIMIZER, nearest
 from tuner.errors import Invalid, InvalidMetric, UnknownName
+from tuner.tasks.combinations import check_combinations, extremes, values
 from tuner.tasks.datasets import SIZES, check_size
 from tuner.tasks.groups import GROUPS, check_groups, group_parameters, own_optimizers
 from tuner.tasks.option import Option
 from tuner.tasks.registry import (
     CLASSIFICATION_ONLY,
+    CONFIRMATION_ONLY,
     DATASETS,
     METRICS,
     MODELS,
@@ -36,7 +38,6 @@ __all__ = [
 TASK_PATH: Final = "trial.task"
 SPACE_PATH: Final = "space.parameters"
 _SPECIAL: Final = ("dataset", "model")
-_SMOOTHING: Final = "label_smoothing"
 
 
 def parse(text: str, path: str = TASK_PATH) -> dict[str, Any]:
@@ -81,10 +82,10 @@ def validate(
             raise Invalid.at(f"{path}.{option.name}", "is missing.", allowed=option.allowed)
     if optimizers is not None and OPTIMIZER in checked:
         _check_choice(checked[OPTIMIZER], list(optimizers), f"{path}.{OPTIMIZER}", OPTIMIZER)
-    _check_pair(checked["dataset"], str(checked.get("model", OPTIONS["model"].default)), path)
-    _check_smoothing(checked, {}, path, path)
+    check_combinations(checked, {}, path, path)
     sizes = {key: OPTIONS[key].default for key in SIZES}
-    check_size(DATASETS[checked["dataset"]].sized({**sizes, **checked}), path)
+    parts = 2 if checked.get("test") == 0 else 3
+    check_size(DATASETS[checked["dataset"]].sized({**sizes, **checked}), path, parts)
     return checked
 
 
@@ -123,11 +124,15 @@ def metrics(
 
     Args:
         task: A checked task.
-        parameters: The expanded space, if it may choose the data set.
+        parameters: The expanded space, if it may choose the data set or the model.
     """
-    kinds = {DATASETS[name].kind for name in _values(task, parameters or {}, "dataset")}
-    everywhere = kinds == {"classification"}
-    return [name for name in METRICS if everywhere or name not in CLASSIFICATION_ONLY]
+    space = parameters or {}
+    kinds = {DATASETS[name].kind for name in values(task, space, "dataset")}
+    has_classes = kinds == {"classification"} and not any(
+        MODELS[name].reconstructs for name in values(task, space, "model")
+    )
+    unknown = CONFIRMATION_ONLY if has_classes else CONFIRMATION_ONLY | CLASSIFICATION_ONLY
+    return [name for name in METRICS if name not in unknown]
 
 
 def check_study(
@@ -160,7 +165,7 @@ def chosen_optimizers(
     task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
     """The optimizers that trials may choose: by the space, else the task's own."""
-    return _values(task, parameters, OPTIMIZER)
+    return values(task, parameters, OPTIMIZER)
 
 
 def used_optimizers(
@@ -193,7 +198,7 @@ def check_metric(
         metric: The metric's name.
         task: A checked task.
         path: Where the name stands in the input, as `objectives[0].metric`.
-        parameters: The expanded space, if it may choose the data set.
+        parameters: The expanded space, if it may choose the data set or the model.
 
     Raises:
         InvalidMetric: With the metrics that the task reports, and the nearest.
@@ -201,6 +206,18 @@ def check_metric(
     known = metrics(task, parameters)
     if metric in known:
         return
+    if metric in CONFIRMATION_ONLY:
+        searched = metric.replace("test_", "val_")
+        raise InvalidMetric.at(
+            path,
+            f"{metric!r} is known of confirmation trials only, so that no search is led by the "
+            "test set.",
+            found=metric,
+            allowed=known,
+            nearest=searched if searched in known else None,
+            hint=f"Search by {searched}; `tuner study confirm` trains the best settings anew and "
+            "measures them on the test set.",
+        )
     near = nearest(metric, known)
     raise InvalidMetric.at(
         path,
@@ -277,7 +294,7 @@ def check_values(
         option = OPTIONS.get(name.rsplit(".", 1)[-1])
         if option is None:
             continue
-        for key, value in _extremes(parameter):
+        for key, value in extremes(parameter):
             _check(option, value, f"{path}.{name}.{key}")
         if option.type == "int" and parameter.get("type") == "float":
             raise Invalid.at(
@@ -287,12 +304,9 @@ def check_values(
                 allowed=["int", "categorical", "fixed"],
             )
     if optimizers is not None and OPTIMIZER in parameters:
-        for key, value in _extremes(parameters[OPTIMIZER]):
+        for key, value in extremes(parameters[OPTIMIZER]):
             _check_choice(value, list(optimizers), f"{path}.{OPTIMIZER}.{key}", OPTIMIZER)
-    for dataset in _values(task, parameters, "dataset"):
-        for model in _values(task, parameters, "model"):
-            _check_pair(dataset, model, path if "model" in parameters else TASK_PATH)
-    _check_smoothing(task, parameters, TASK_PATH, path)
+    check_combinations(task, parameters, TASK_PATH, path)
 
 
 def _option(name: str, path: str) -> Option:
@@ -342,50 +356,6 @@ def _check_choice(value: str, known: list[str], path: str, what: str) -> None:
         allowed=known,
         nearest=near,
     )
-
-
-def _check_pair(dataset: str, model: str, path: str) -> None:
-    if MODELS[model].takes(DATASETS[dataset]):
-        return
-    fitting = [name for name, item in MODELS.items() if item.takes(DATASETS[dataset])]
-    raise Invalid.at(
-        f"{path}.model",
-        f"the model {model!r} takes images only, and {dataset!r} has none.",
-        found=model,
-        allowed=fitting,
-        nearest=fitting[0],
-    )
-
-
-def _check_smoothing(
-    task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]], at: str, path: str
-) -> None:
-    """Refuse label smoothing, by the task or the space, where a data set has no classes."""
-    given = [f"{at}.{_SMOOTHING}"] if task.get(_SMOOTHING) else []
-    given += [f"{path}.{name}" for name in parameters if name.rsplit(".", 1)[-1] == _SMOOTHING]
-    for name in _values(task, parameters, "dataset"):
-        if given and DATASETS[name].kind != "classification":
-            raise Invalid.at(
-                given[0], f"label smoothing needs classes, and {name!r} has none.", found=name
-            )
-
-
-def _extremes(parameter: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The values that bound a parameter, each with its key."""
-    kind = parameter.get("type")
-    if kind == "fixed":
-        return [("value", parameter.get("value"))]
-    if kind == "categorical":
-        return [(f"choices[{i}]", choice) for i, choice in enumerate(parameter["choices"])]
-    return [(key, parameter[key]) for key in ("low", "high") if key in parameter]
-
-
-def _values(
-    task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]], name: str
-) -> list[str]:
-    if name in parameters:
-        return [value for _, value in _extremes(parameters[name])]
-    return [task.get(name, OPTIONS[name].default)]
 
 
 def _title(task: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from tuner.core.names import MISSING, OPTIMIZER, resolve
 from tuner.optimizers.registry import get
 from tuner.tasks.check import complete
 from tuner.tasks.registry import OPTIONS
+from tuner.training.replicates import replicate_of
 from tuner.training.trainer import Training
 
 CHECKPOINT_EVERY_S: Final = 10.0
@@ -27,7 +28,11 @@ _GIVEN_BACK: Final = ("paused", "preempted")
 
 
 class TaskTrial(Protocol):
-    """What the loop needs of a trial; `device` (as `cuda:0`) is read too where there is one."""
+    """What the loop needs of a trial.
+
+    Two more are read where there are any: `device` (as `cuda:0`), and `replicate`, from 1 for a
+    trial that repeats another on a fresh seed.
+    """
 
     params: Mapping[str, Any]
     number: int
@@ -54,7 +59,8 @@ def run_task(task: Mapping[str, Any], trial: TaskTrial) -> None:
     It resumes from the trial's checkpoint if there is one. A stop that gives the trial back to
     the queue (`paused`, `preempted`) saves a checkpoint; otherwise one is saved at the end of an
     epoch when ten seconds have passed since the last. When the loss is no longer finite the trial
-    ends at once, and what it reports last is not finite.
+    ends at once, and what it reports last is not finite. A repetition on a fresh seed reports the
+    test set's metrics too, with its last epoch.
 
     Args:
         task: As in a study file; the trial's parameters override its keys.
@@ -71,7 +77,7 @@ def run_task(task: Mapping[str, Any], trial: TaskTrial) -> None:
         getattr(trial, "device", None) or ("cuda" if torch.cuda.is_available() else "cpu")
     )
     with _isolated(device, options["threads"]):
-        training = Training(options, trial.params, device)
+        training = Training(options, trial.params, device, replicate_of(trial))
         state = trial.load_checkpoint()
         if state is not None:
             training.load_state(state)
@@ -100,8 +106,11 @@ def _train(training: Training, trial: TaskTrial) -> None:
     saved_at = time.monotonic()
     while training.epoch < training.epochs:
         metrics = training.run_epoch()
+        is_finite = math.isfinite(metrics["train_loss"] + metrics["val_loss"])
+        if is_finite and training.is_over:
+            metrics |= training.test()
         trial.report(training.epoch, **metrics)
-        if not math.isfinite(metrics["train_loss"] + metrics["val_loss"]):
+        if not is_finite:
             trial.log(f"diverged in epoch {training.epoch}")
             return
         if training.epoch == training.epochs:

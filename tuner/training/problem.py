@@ -46,11 +46,15 @@ class Problem:
 
     def validate(self) -> tuple[float, float]:
         """Loss and accuracy (NaN where there is none) on the validation set."""
+        return self.evaluate(self.data.val_x, self.data.val_y)
+
+    def evaluate(self, x: torch.Tensor, target: torch.Tensor) -> tuple[float, float]:
+        """Loss and accuracy (NaN where there is none) on held-out examples."""
         self.model.eval()
         with torch.no_grad():
-            output = self.model(self.data.val_x)
-            loss = self.loss(output, self.data.val_y).item()
-        return loss, self.accuracy(output, self.data.val_y) if math.isfinite(loss) else math.nan
+            output = self.model(x)
+            loss = self.loss(output, target).item()
+        return loss, self.accuracy(output, target) if math.isfinite(loss) else math.nan
 
     def accuracy(self, output: torch.Tensor, target: torch.Tensor) -> float:
         """Share of right answers; NaN for a regression."""
