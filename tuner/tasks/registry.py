@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from tuner.tasks.datasets import DATASETS, Dataset
 from tuner.tasks.option import Option
+from tuner.tasks.schedules import SCHEDULE_OPTIONS
 
 __all__ = [
     "CLASSIFICATION_ONLY",
@@ -85,15 +86,6 @@ MODELS: Final[dict[str, Model]] = {
         ),
     )
 }
-SCHEDULES: Final = (
-    "constant",
-    "cosine",
-    "linear",
-    "step",
-    "exponential",
-    "polynomial",
-    "one_cycle",
-)
 _SEQUENCE: Final = ("rnn", "gru", "lstm", "transformer")
 _DEEP: Final = frozenset({"mlp", *_SEQUENCE})
 _CNN: Final = frozenset({"cnn"})
@@ -200,31 +192,7 @@ OPTIONS: Final[dict[str, Option]] = {
             100_000,
         ),
         Option("dropout", "float", "Share of hidden units dropped in training.", 0.0, 0.0, 0.95),
-        Option(
-            "schedule",
-            "categorical",
-            "Course of the learning rate over all steps, after the warm-up.",
-            default="constant",
-            choices=SCHEDULES,
-        ),
-        Option(
-            "warmup",
-            "float",
-            "Share of all steps in which the learning rate rises linearly to its full value.",
-            0.0,
-            0.0,
-            0.5,
-        ),
-        Option(
-            "lr_end",
-            "float",
-            "Factor on the learning rate at the end of the schedules step and exponential.",
-            0.01,
-            1e-12,
-            1.0,
-        ),
-        Option("lr_drops", "int", "Drops of the schedule step, evenly spaced.", 2, 1, 100),
-        Option("lr_power", "float", "Power of the schedule polynomial.", 2.0, 0.1, 10.0),
+        *SCHEDULE_OPTIONS,
         Option(
             "activation",
             "categorical",

@@ -64,7 +64,7 @@ class Training:
         if self._clip_norm is not None and searches_a_line(self._optimizer):
             self.warnings = [*self.warnings, _NOT_CLIPPED]
         steps = self.epochs * math.ceil(len(self._data.train_x) / self._batch)
-        schedule = {name: options[name] for name in SCHEDULE}
+        schedule = {name: options[name] for name in SCHEDULE if name in options}
         self._scheduler = build_scheduler(self._optimizer, schedule, steps)
         self._rate: float = self._optimizer.param_groups[0]["lr"]
 
@@ -135,6 +135,7 @@ class Training:
             self._least, self._waited = val_loss, 0
         else:
             self._waited += 1
+        self._scheduler.observe(val_loss)
         return self._metrics(train_loss, val_loss, (train_accuracy, val_accuracy))
 
     def _metrics(
