@@ -11,6 +11,7 @@ from typing import Any, Final
 from tuner.tasks.datasets import DATASETS, Dataset
 from tuner.tasks.option import Option
 from tuner.tasks.schedules import SCHEDULE_OPTIONS
+from tuner.tasks.steps import STEP_OPTIONS
 
 __all__ = [
     "CLASSIFICATION_ONLY",
@@ -135,6 +136,7 @@ OPTIONS: Final[dict[str, Option]] = {
             1,
             65_536,
         ),
+        *STEP_OPTIONS,
         Option(
             "optimizer",
             "categorical",

@@ -11,6 +11,7 @@ statistics of batch norms, so that a line search compares values of one function
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -18,7 +19,7 @@ from typing import NamedTuple
 import torch
 from torch.nn.modules.batchnorm import _NormBase
 
-LossFunction = Callable[[], torch.Tensor]
+LossFunction = Callable[[], torch.Tensor | Iterable[torch.Tensor]]
 
 
 class Needs(NamedTuple):
@@ -88,7 +89,9 @@ def take_step(
 
     Args:
         optimizer: Any optimizer of torch or of `build_optimizer`.
-        loss_fn: Computes the loss with its graph, from the weights as they are.
+        loss_fn: Computes the loss with its graph, from the weights as they are; or gives one after
+            the other the losses whose sum it is, so that only one graph is held at a time (all of
+            them where the gradient is differentiated).
         model: The model, so that repeated evaluations leave its batch-norm statistics alone.
         clip_norm: Every gradient of the step that is longer, over all weights of the optimizer, is
             shortened to this length. Not where the optimizer searches along a line.
@@ -146,43 +149,60 @@ class Evaluation:
         if self._offered is not None:
             loss, self._offered = self._offered, None
             return loss
-        loss = self._evaluate()
-        self._differentiate(loss)
+        loss = self._evaluate(self._differentiate)
         if self._clip_norm is not None:
             clip(self.weights, self._clip_norm)
         return loss
 
-    def _differentiate(self, loss: torch.Tensor) -> None:
+    def _differentiate(self, losses: Iterable[torch.Tensor]) -> torch.Tensor:
+        """Set the gradient of the sum, and give the sum."""
         if self._needs.graph:
+            loss = _total(losses)
             gradients = torch.autograd.grad(
                 loss, self.weights, create_graph=True, allow_unused=True
             )
             for weight, gradient in zip(self.weights, gradients, strict=True):
                 weight.grad = gradient
-            return
+            return loss
         for weight in self.weights:
             weight.grad = None
-        torch.autograd.backward(loss)
+        return _total(map(_backward, losses))
 
     def value(self) -> torch.Tensor:
         """The loss alone, for line searches; gradients stay as they are."""
         with torch.no_grad():
-            return self._evaluate()
+            return self._evaluate(_total)
 
     def offer(self, loss: torch.Tensor) -> None:
         """Give this loss at the next call, the gradient being in place."""
         self._offered = loss
 
-    def _evaluate(self) -> torch.Tensor:
+    def _evaluate(self, use: Callable[[Iterable[torch.Tensor]], torch.Tensor]) -> torch.Tensor:
+        """Compute the loss, in parts where it comes in parts, and use each as it comes."""
         self.calls += 1
         if not self._needs.closure:
-            return self._loss_fn()
+            return use(self._losses())
         if self._random is None:
             self._random = _RandomState(self.weights)
-            return self._loss_fn()
+            return use(self._losses())
         self._random.restore()
         with _statistics_kept(self._model):
-            return self._loss_fn()
+            return use(self._losses())
+
+    def _losses(self) -> Iterable[torch.Tensor]:
+        loss = self._loss_fn()
+        return (loss,) if isinstance(loss, torch.Tensor) else loss
+
+
+def _total(losses: Iterable[torch.Tensor]) -> torch.Tensor:
+    """Their sum; one alone is itself."""
+    return functools.reduce(torch.add, losses)
+
+
+def _backward(loss: torch.Tensor) -> torch.Tensor:
+    """Add its gradient to the weights', and give the loss without its graph."""
+    torch.autograd.backward(loss)
+    return loss.detach()
 
 
 class _RandomState:

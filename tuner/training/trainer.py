@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 import torch
@@ -12,6 +12,8 @@ from tuner.core.names import OPTIMIZER
 from tuner.optimizers.registry import get
 from tuner.tasks.groups import GROUPS
 from tuner.training.optimizers import build_optimizer
+from tuner.training.parts import parts, weighted
+from tuner.training.precision import Scaling, check_optimizer, lower
 from tuner.training.problem import Problem
 from tuner.training.replicates import BestWeights, fresh_seed
 from tuner.training.schedules import NAMES as SCHEDULE
@@ -55,6 +57,11 @@ class Training:
         self._weights = list(self._model.parameters())
         self._optimizer = build_optimizer(self._model, chosen, options.get(GROUPS, ()))
         self._is_plain = needs(self._optimizer) == Needs()
+        precision: str = options["precision"]
+        lower(self._model, precision, device)
+        check_optimizer(self._optimizer, precision)
+        self._scaling = Scaling(precision, device)
+        self._accumulate: int = options["accumulate"]
         self._evaluations = 0
         # The same numbers bit for bit as torch's default on the CPU, and less time per step.
         for group in self._optimizer.param_groups:
@@ -102,30 +109,37 @@ class Training:
         """Take one step; loss and output before it. No step where the loss is not finite."""
         if not self._is_plain:
             return self._closure_step(x, target)
-        output = self._model(x)
-        loss = self._problem.train_loss(output, target)
-        value = loss.item()
         self._evaluations += 1
-        if math.isfinite(value):
-            for weight in self._weights:
-                weight.grad = None
-            torch.autograd.backward(loss)
-            if self._clip_norm is not None:
-                clip(self._weights, self._clip_norm)
-            self._optimizer.step()
-        return value, output.detach()
+        for weight in self._weights:
+            weight.grad = None
+        value, outputs = 0.0, []
+        for share, some, wanted in parts(x, target, self._accumulate):
+            output = self._model(some)
+            loss = weighted(share, self._problem.train_loss(output, wanted))
+            outputs.append(output.detach())
+            value += loss.item()
+            if not math.isfinite(value):
+                return value, outputs[0]
+            self._scaling.backward(loss)
+        self._scaling.unscale(self._optimizer)
+        if self._clip_norm is not None:
+            clip(self._weights, self._clip_norm)
+        self._scaling.step(self._optimizer)
+        return value, torch.cat(outputs) if len(outputs) > 1 else outputs[0]
 
     def _closure_step(self, x: torch.Tensor, target: torch.Tensor) -> tuple[float, torch.Tensor]:
         outputs: list[torch.Tensor] = []
 
-        def loss() -> torch.Tensor:
-            output = self._model(x)
-            outputs.append(output.detach())
-            return self._problem.train_loss(output, target)
+        def losses() -> Iterator[torch.Tensor]:
+            for share, some, wanted in parts(x, target, self._accumulate):
+                output = self._model(some)
+                outputs.append(output.detach())
+                yield weighted(share, self._problem.train_loss(output, wanted))
 
-        taken = take_step(self._optimizer, loss, self._model, self._clip_norm)
+        taken = take_step(self._optimizer, losses, self._model, self._clip_norm)
         self._evaluations += taken.evaluations
-        return taken.loss.item(), outputs[0]
+        first = outputs[: min(self._accumulate, len(x))]
+        return taken.loss.item(), torch.cat(first) if len(first) > 1 else first[0]
 
     def _measure(self, train_loss: float, train_accuracy: float) -> dict[str, float]:
         val_loss, val_accuracy = self._problem.validate()
@@ -172,6 +186,7 @@ class Training:
             "model": self._model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._scheduler.state_dict(),
+            "scaling": self._scaling.state(),
             "order": self._order.get_state(),
             "random": torch.get_rng_state(),
         }
@@ -189,6 +204,7 @@ class Training:
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"])
+        self._scaling.load_state(state.get("scaling", {}))
         if self._best is not None:
             self._best.load_state(state["best"])
         self._order.set_state(state["order"].cpu())
