@@ -85,14 +85,21 @@ MODELS: Final[dict[str, Model]] = {
             "between; layer norm; mean over the rows; linear",
             images_only=True,
         ),
+        Model(
+            "autoencoder",
+            "Autoencoder: its targets are its inputs",
+            "`depth` times linear of `width`, norm, activation, dropout; linear to `code`; `depth` "
+            "times the same again; linear to the inputs",
+            reconstructs=True,
+        ),
     )
 }
 _SEQUENCE: Final = ("rnn", "gru", "lstm", "transformer")
-_DEEP: Final = frozenset({"mlp", *_SEQUENCE})
+_DEEP: Final = frozenset({"mlp", "autoencoder", *_SEQUENCE})
 _CNN: Final = frozenset({"cnn"})
 _CLASSES: Final = frozenset({"generated_classification"})
 _SIZED: Final = frozenset({*_CLASSES, "generated_regression"})
-_NORMED: Final = frozenset({"mlp", "cnn"})
+_NORMED: Final = frozenset({"mlp", "cnn", "autoencoder"})
 _ACTIVE: Final = frozenset({"mlp", "cnn", "transformer"})
 OPTIONS: Final[dict[str, Option]] = {
     item.name: item
@@ -203,7 +210,24 @@ OPTIONS: Final[dict[str, Option]] = {
             choices=("relu", "tanh", "gelu"),
         ),
         Option("width", "int", "Units in each hidden layer or state.", 64, 1, 8192, models=_DEEP),
-        Option("depth", "int", "Number of hidden layers.", 2, 0, 32, models=_DEEP),
+        Option(
+            "depth",
+            "int",
+            "Number of hidden layers; in an autoencoder on each side of the code.",
+            2,
+            0,
+            32,
+            models=_DEEP,
+        ),
+        Option(
+            "code",
+            "int",
+            "Numbers that an autoencoder makes of an example.",
+            8,
+            1,
+            8192,
+            models=frozenset({"autoencoder"}),
+        ),
         Option(
             "heads",
             "int",
@@ -246,7 +270,8 @@ OPTIONS: Final[dict[str, Option]] = {
 }
 METRICS: Final[dict[str, str]] = {
     "train_loss": "Mean loss over the epoch's batches, with dropout and label smoothing, while "
-    "training: cross entropy in nats, or the mean squared error of the standardised target",
+    "training: cross entropy in nats, or the mean squared error of the standardised target (of an "
+    "autoencoder: of the standardised inputs)",
     "train_accuracy": "Share of right answers over the epoch's batches (classification only)",
     "val_loss": "Mean loss on the validation set after the epoch",
     "val_accuracy": "Share of right answers on the validation set (classification only)",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import torch
@@ -62,6 +62,12 @@ def load(
     if not spec.is_generated:
         return _kept(spec, validation, test, device)
     return _latest(spec if options is None else spec.sized(options), validation, test, device)
+
+
+def reconstruction(data: Data) -> Data:
+    """The same examples with their inputs as targets."""
+    spec = replace(data.spec, kind="regression", outputs=data.spec.features)
+    return replace(data, spec=spec, train_y=data.train_x, val_y=data.val_x, test_y=data.test_x)
 
 
 def _load(spec: Dataset, validation: float, test: float, device: str) -> Data:

@@ -27,14 +27,25 @@ def build_model(dataset: Dataset, options: Mapping[str, Any]) -> nn.Module:
         options: A complete task.
 
     Returns:
-        A module from (n, features) to (n, outputs).
+        A module from (n, features) to (n, outputs), of an autoencoder to (n, features).
     """
     return BUILDERS[options["model"]](dataset, options)
 
 
 def _mlp(dataset: Dataset, options: Mapping[str, Any]) -> nn.Module:
+    return nn.Sequential(*_dense(dataset.features, dataset.outputs, options))
+
+
+def _autoencoder(dataset: Dataset, options: Mapping[str, Any]) -> nn.Module:
+    return nn.Sequential(
+        *_dense(dataset.features, options["code"], options),
+        *_dense(options["code"], dataset.features, options),
+    )
+
+
+def _dense(size: int, outputs: int, options: Mapping[str, Any]) -> list[nn.Module]:
+    """Hidden layers and the last linear one."""
     layers: list[nn.Module] = []
-    size = dataset.features
     for _ in range(options["depth"]):
         layers += [
             nn.Linear(size, options["width"]),
@@ -43,7 +54,7 @@ def _mlp(dataset: Dataset, options: Mapping[str, Any]) -> nn.Module:
             *_dropout(options),
         ]
         size = options["width"]
-    return nn.Sequential(*layers, nn.Linear(size, dataset.outputs))
+    return [*layers, nn.Linear(size, outputs)]
 
 
 def _cnn(dataset: Dataset, options: Mapping[str, Any]) -> nn.Module:
@@ -141,4 +152,5 @@ BUILDERS: Final[dict[str, Callable[[Dataset, Mapping[str, Any]], nn.Module]]] = 
     "gru": _recurrent,
     "lstm": _recurrent,
     "transformer": _transformer,
+    "autoencoder": _autoencoder,
 }

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from tuner.training.datasets import Data, load
+from tuner.tasks.registry import MODELS
+from tuner.training.datasets import Data, load, reconstruction
 from tuner.training.models import build_model
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -33,6 +34,8 @@ class Problem:
 
     def __init__(self, options: Mapping[str, Any], device: torch.device) -> None:
         self.data: Data = load(options["dataset"], options["validation"], str(device), options)
+        if MODELS[options["model"]].reconstructs:
+            self.data = reconstruction(self.data)
         self.is_classification = self.data.spec.kind == "classification"
         self.loss: Loss = (
             functional.cross_entropy if self.is_classification else functional.mse_loss

@@ -40,7 +40,8 @@ def test_a_checked_task_keeps_its_keys():
 
 def test_a_complete_task_has_every_default_but_those_that_are_absent():
     full = complete(DIGITS)
-    assert set(full) == set(OPTIONS) - {"weight_decay", "clip_norm", "patience"}
+    absent = {"weight_decay", "clip_norm", "patience", "momentum_low"}
+    assert set(full) == set(OPTIONS) - absent
     assert full["epochs"] == 27
     assert full == complete(full)
 
@@ -129,7 +130,7 @@ def test_a_data_set_is_required():
 
 def test_a_model_for_images_refuses_a_table():
     found = mistake(Invalid, validate, {"dataset": "wine", "model": "cnn"})
-    assert (found.path, found.allowed) == ("trial.task.model", ["mlp", "linear"])
+    assert (found.path, found.allowed) == ("trial.task.model", ["mlp", "linear", "autoencoder"])
 
 
 def test_the_short_text_of_a_task():
@@ -202,6 +203,21 @@ def test_accuracy_is_a_metric_of_classification_only():
     known = metrics(DIGITS)
     assert known == [name for name in METRICS if not name.startswith("test_")]
     assert "val_accuracy" not in metrics({"dataset": "diabetes"})
+
+
+def test_an_autoencoder_has_no_classes():
+    task = {"dataset": "digits", "model": "autoencoder", "code": 4}
+    assert validate(task) == task
+    assert metrics(task) == metrics({"dataset": "diabetes"})
+    either = {"model": {"type": "categorical", "choices": ["mlp", "autoencoder"]}}
+    assert metrics(DIGITS, either) == metrics(task)
+    with pytest.raises(InvalidMetric):
+        check_metric("val_accuracy", task, "objectives[0].metric")
+    found = mistake(Invalid, validate, {**task, "label_smoothing": 0.1})
+    assert (found.path, found.found) == ("trial.task.label_smoothing", "autoencoder")
+    found = mistake(Invalid, check_values, {**DIGITS, "label_smoothing": 0.1}, either)
+    assert found.path == "trial.task.label_smoothing"
+    assert "code" not in known_names(DIGITS)
 
 
 @pytest.mark.parametrize(
@@ -280,4 +296,4 @@ def test_the_listing_is_json_and_names_everything():
     assert [item["name"] for item in listing["models"]] == list(MODELS)
     assert [item["name"] for item in listing["options"]] == list(OPTIONS)
     wine = next(item for item in listing["datasets"] if item["name"] == "wine")
-    assert wine["models"] == ["mlp", "linear"]
+    assert wine["models"] == ["mlp", "linear", "autoencoder"]

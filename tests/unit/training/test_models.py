@@ -7,6 +7,7 @@ from torch import nn
 from tuner.tasks.check import complete
 from tuner.tasks.registry import DATASETS, MODELS
 from tuner.training import run_task
+from tuner.training.datasets import load
 from tuner.training.models import build_model
 from tuner.training.sequences import _Block
 
@@ -67,6 +68,8 @@ def test_linear_is_one_linear_layer_and_so_is_an_mlp_without_hidden_ones():
     [
         ("mlp", "batch", nn.BatchNorm1d),
         ("mlp", "layer", nn.LayerNorm),
+        ("autoencoder", "batch", nn.BatchNorm1d),
+        ("autoencoder", "layer", nn.LayerNorm),
         ("cnn", "batch", nn.BatchNorm2d),
         ("cnn", "layer", nn.GroupNorm),
     ],
@@ -74,9 +77,43 @@ def test_linear_is_one_linear_layer_and_so_is_an_mlp_without_hidden_ones():
 def test_a_norm_stands_before_each_activation(model, norm, kind):
     layers = list(build(model, norm=norm))
     active = [i for i, layer in enumerate(layers) if isinstance(layer, nn.ReLU)]
-    assert len(active) == 2
+    assert len(active) == (4 if model == "autoencoder" else 2)
     assert all(isinstance(layers[i - 1], kind) for i in active)
     assert not any(isinstance(layer, kind) for layer in build(model))
+
+
+def test_an_autoencoder_narrows_to_its_code_and_widens_again():
+    model = build("autoencoder", width=32, depth=1, code=3)
+    sizes = [(m.in_features, m.out_features) for m in model if isinstance(m, nn.Linear)]
+    assert sizes == [(64, 32), (32, 3), (3, 32), (32, 64)]
+    # The code itself has no activation.
+    assert [type(m).__name__ for m in model] == [
+        "Linear",
+        "ReLU",
+        "Linear",
+        "Linear",
+        "ReLU",
+        "Linear",
+    ]
+
+
+def test_a_linear_autoencoder_finds_the_principal_components(make_trial):
+    trial = make_trial({"optimizer": "lbfgs", "lbfgs.max_iter": 50})
+    task = {"dataset": "breast_cancer", "model": "autoencoder", "depth": 0, "code": 5}
+    run_task({**task, "epochs": 20}, trial)
+    x = load("breast_cancer", 0.2).train_x.double()
+    left = torch.linalg.svdvals(x)[5:].square().sum().item() / x.numel()
+    assert trial.rows[20]["train_loss"] == pytest.approx(left, rel=1e-3)
+    assert "val_accuracy" not in trial.rows[20]
+
+
+def test_an_autoencoder_is_measured_on_the_inputs_of_held_out_examples(make_trial):
+    trial = make_trial({"optimizer": "adam", "lr": 1e-2}, replicate=1)
+    run_task({"dataset": "digits", "model": "autoencoder", "epochs": 8}, trial)
+    last = trial.rows[8]
+    assert last["val_loss"] < 0.75 * trial.rows[1]["val_loss"]
+    assert last["test_loss"] == pytest.approx(last["val_loss"], rel=0.5)
+    assert "test_accuracy" not in last
 
 
 def test_a_width_that_the_heads_do_not_divide_is_rounded_up_within_attention():
@@ -88,7 +125,7 @@ def test_a_width_that_the_heads_do_not_divide_is_rounded_up_within_attention():
 @pytest.mark.parametrize("model", ["mlp", "cnn"])
 def test_batch_norm_takes_a_batch_of_one(make_trial, model):
     trial = make_trial({"optimizer": "sgd"})
-    rows = round(0.8 * 1797)
+    rows = len(load("digits", 0.2).train_x)
     task = {"dataset": "digits", "model": model, "epochs": 1, "norm": "batch", "channels": 4}
     batch = next(size for size in range(300, rows) if rows % size == 1)
     run_task({**task, "batch_size": batch}, trial)

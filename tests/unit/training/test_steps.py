@@ -91,22 +91,22 @@ def test_losses_one_after_the_other_are_one_loss_in_float64(make):
     x = torch.randn(11, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     y = x.sin().sum(1, keepdim=True)
 
-    def steps(in_parts):
+    def steps(n):
         model = torch.nn.Linear(3, 1, dtype=torch.float64)
         torch.nn.init.constant_(model.weight, 0.3)
         torch.nn.init.constant_(model.bias, -0.1)
         optimizer = make(model.parameters())
 
         def loss():
-            if not in_parts:
+            if n == 1:
                 return functional.mse_loss(model(x), y)
-            return (share * functional.mse_loss(model(a), b) for share, a, b in parts(x, y, 4))
+            return (share * functional.mse_loss(model(a), b) for share, a, b in parts(x, y, n))
 
         taken = [take_step(optimizer, loss, model) for _ in range(3)]
         seen = torch.cat([model.weight.detach().flatten(), model.bias.detach()])
         return [step.loss.item() for step in taken], [step.evaluations for step in taken], seen
 
-    whole, split = steps(False), steps(True)
+    whole, split = steps(1), steps(4)
     assert split[0] == pytest.approx(whole[0], rel=1e-12)
     assert split[1] == whole[1]
     torch.testing.assert_close(split[2], whole[2], rtol=1e-9, atol=1e-12)
