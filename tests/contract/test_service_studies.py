@@ -35,6 +35,46 @@ def test_a_dry_run_shows_the_expanded_space_and_stores_nothing(service):
         service.study("dry")
 
 
+def test_a_creation_warns_of_what_is_hardly_meant_and_the_study_does_not(service):
+    body = service.body(
+        name="warned",
+        objective="val_loss",
+        space={"optimizers": ["adam", "lbfgs"]},
+        trial={"task": {"dataset": "digits", "batch_size": 32}},
+    )
+    dry, first, again = (
+        service.run(service.manager.create_study(body, dry_run=dry))
+        for dry in (True, False, False)
+    )
+    assert [dry.status, first.status, again.status] == [200, 201, 200]
+    (warning,) = first.body["warnings"]
+    assert "lbfgs is meant for the whole training set (about 1078 examples)" in warning
+    assert dry.body["warnings"] == again.body["warnings"] == [warning]
+    assert "warnings" not in service.study("warned")
+
+
+@pytest.mark.parametrize(
+    ("task", "path"),
+    [
+        ({"decay_on": "weights", "weight_decay": 0.1}, "trial.task.decay_on"),
+        ({"precision": "bfloat16"}, "trial.task.precision"),
+        ({"precision": "float16", "optimizer": "adam"}, "trial.task.precision"),
+        ({"validation": 0.5, "test": 0.5}, "trial.task.validation"),
+        ({"model": "autoencoder", "label_smoothing": 0.1}, "trial.task.label_smoothing"),
+    ],
+)
+def test_a_task_that_cannot_be_trained_is_refused_at_creation(service, task, path):
+    chosen = {"type": "fixed", "value": task.pop("optimizer", "lbfgs")}
+    body = service.body(
+        objective="val_loss",
+        space={"optimizer": chosen, "width": {"type": "int", "low": 8, "high": 16}},
+        trial={"task": {"dataset": "digits", **task}},
+    )
+    with pytest.raises(Invalid) as caught:
+        service.run(service.manager.create_study(body))
+    assert caught.value.errors[0].path == path
+
+
 def test_the_same_specification_again_finds_the_study_and_another_is_refused(service):
     body = service.body(tags={"team": "a"})
     assert service.run(service.manager.create_study(body)).status == 201

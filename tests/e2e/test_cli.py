@@ -239,6 +239,15 @@ def test_a_dry_run_prints_a_study_file_and_stores_nothing(tuner, folder, tmp_pat
     assert tuner("study", "delete", "dry", "--yes").code == 0
 
 
+def test_a_creation_warns_on_stderr(tuner, study):
+    task = ["--optimizers", "adam,lbfgs", "--task", "wine/mlp", "--set", "batch_size=16"]
+    for more in (["--dry-run"], [], ["--exist-ok"]):
+        ran = tuner("study", "create", "warned", *task, *more)
+        assert ran.code == 0
+        assert "Warning: trial.task.batch_size: lbfgs is meant for" in " ".join(ran.err.split())
+    assert tuner("study", "delete", "warned", "--yes").code == 0
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [

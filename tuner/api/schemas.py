@@ -219,6 +219,11 @@ def _study() -> dict[str, Any]:
         "best": {"anyOf": [ref("Trial"), {"type": "null"}]},
         "created_at": _TIME_OR_NULL,
         "updated_at": _TIME_OR_NULL,
+        "warnings": {
+            "description": "Only in the answer to a creation: what hardly is what was meant.",
+            "type": "array",
+            "items": _TEXT,
+        },
     }
     required = ["name", "objectives", "space", "expanded_space"]
     return {

@@ -68,6 +68,11 @@ class Output:
         if not self.quiet:
             self.talk.print(Text(text, style=style))
 
+    def warn(self, study: Mapping[str, Any]) -> None:
+        """Say what the server warns of in the answer to a creation."""
+        for warning in study.get("warnings", ()):
+            self.say(f"Warning: {warning}", style="yellow")
+
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         """A table: ruled and coloured on a terminal, aligned plain columns in a pipe.
 

@@ -255,6 +255,7 @@ def _argv(text: str) -> list[str]:
 def _show_expanded(session: Session, data: dict[str, Any]) -> None:
     with session.any_client() as client:
         study = client.rest.create_study(data, dry_run=True)
+    session.out.warn(study)
     if session.out.json:
         session.out.document(study)
     else:
@@ -275,6 +276,7 @@ def _create(session: Session, data: dict[str, Any], *, exist_ok: bool) -> None:
             f"Study {name!r} exists already, with this very specification.",
             hint="Nothing was changed. Use it, give --exist-ok, or choose another name.",
         )
+    session.out.warn(study)
     if session.out.json:
         session.out.document(study)
         return

@@ -95,6 +95,7 @@ def create_or_resume(out: Output, client: Client, data: dict[str, Any]) -> dict[
         is_new, study = client.rest.ensure_study(data)
         if is_new:
             out.say(f"Created study {name}.")
+            out.warn(study)
             return study
     _require_same(study, wanted)
     study = _apply_changes(out, client, study, wanted)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, cast
@@ -101,6 +102,9 @@ class Client:
         Raises:
             Invalid: For a mistake, with its path, what is allowed and the nearest name.
             StudyExists: If the name is taken (with `exist_ok`: by another specification).
+
+        Warns:
+            UserWarning: Of what may be trained, but hardly is what was meant.
         """
         data = {
             "name": name,
@@ -120,6 +124,8 @@ class Client:
                 f"A study {name!r} exists with this very specification.",
                 hint="Give exist_ok=True to go on with it, or choose another name.",
             )
+        for warning in answer.pop("warnings", ()):
+            warnings.warn(warning, UserWarning, stacklevel=2)
         return Study(self, answer)
 
     def get_study(self, name: str) -> Study:

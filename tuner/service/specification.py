@@ -16,22 +16,27 @@ from tuner.core.study import Named, StudySpec
 from tuner.core.wire import loads
 from tuner.errors import InvalidMetric
 from tuner.optimizers import registry as optimizers
-from tuner.optimizers.check import check_ranges, check_splits
+from tuner.optimizers.check import cautions, check_precision, check_ranges, check_splits
 from tuner.optimizers.expand import expand, size_for
 from tuner.pruners import registry as pruners
 from tuner.pruners.base import Pruner
 from tuner.samplers import registry as samplers
 from tuner.samplers.base import Sampler
 from tuner.tasks import check as tasks
+from tuner.tasks.combinations import training_rows
 
 
 @dataclass(frozen=True)
 class Definition:
-    """A study as it is stored: its specification, expanded space and the sampler's size."""
+    """A study as it is stored: its specification, expanded space and the sampler's size.
+
+    `warnings` are not stored: what may be trained, but hardly is what was meant.
+    """
 
     spec: StudySpec
     space: Space
     size: int | None
+    warnings: tuple[str, ...] = ()
 
 
 def define(data: Any) -> Definition:
@@ -56,8 +61,8 @@ def define(data: Any) -> Definition:
         }
     )
     _check_pruner(spec)
-    _check_trial(spec, space)
-    return Definition(spec, space, sampler.size(space))
+    warnings = _check_trial(spec, space)
+    return Definition(spec, space, sampler.size(space), tuple(warnings))
 
 
 def expanded_space(spec: StudySpec) -> Space:
@@ -83,10 +88,11 @@ def _check_pruner(spec: StudySpec) -> None:
         )
 
 
-def _check_trial(spec: StudySpec, space: Space) -> None:
+def _check_trial(spec: StudySpec, space: Space) -> list[str]:
+    """Refuse what no trial could run; what there is to warn of."""
     trial = spec.trial
     if trial is None:
-        return
+        return []
     if trial.command is not None:
         command.check(trial.command, space)
     if trial.task is not None:
@@ -95,7 +101,9 @@ def _check_trial(spec: StudySpec, space: Space) -> None:
         chosen = tasks.chosen_optimizers(task, parameters)
         groups = task.get("groups", [])
         check_ranges(parameters, [*chosen, *tasks.own_optimizers(groups)])
-        check_splits(task, groups, chosen)
+        check_splits(task, groups, chosen, parameters=parameters)
+        own = tasks.own_optimizers(groups)
+        check_precision(task, parameters, chosen, own, trial.resources.gpus)
         used = [(join("objectives", i, "metric"), o.metric) for i, o in enumerate(spec.objectives)]
         used += [
             (join("constraints", i, "metric"), c.metric) for i, c in enumerate(spec.constraints)
@@ -103,6 +111,8 @@ def _check_trial(spec: StudySpec, space: Space) -> None:
         # A metric that the task never reports would make every trial fail at its end.
         for path, metric in used:
             tasks.check_metric(metric, task, path, parameters)
+        return cautions(task, parameters, chosen, training_rows(task, parameters))
+    return []
 
 
 # What never changes of a study may be cached; budget and tags are in `spec_of`'s key.

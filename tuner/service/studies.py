@@ -31,13 +31,13 @@ def create(tx: Tx, definition: Definition) -> Answer:
     Raises:
         StudyExists: If the name stands for another specification.
     """
-    spec = definition.spec
+    spec, said = definition.spec, _warnings(definition)
     existing = studies.find(tx, spec.name)
     if existing is None:
         _insert(tx, definition)
         row = study_of(tx, spec.name)
         events.add(tx, row, "study.created")
-        return Answer(201, study_view(row, None, tx.now))
+        return Answer(201, study_view(row, None, tx.now) | said)
     changed = _differences(spec_of(existing.spec), spec)
     if changed:
         raise StudyExists(
@@ -45,7 +45,7 @@ def create(tx: Tx, definition: Definition) -> Answer:
             f" (they differ in {', '.join(changed)}).",
             hint="Choose another name, or change budget and tags with: tuner study edit.",
         )
-    return Answer(200, view(tx, existing))
+    return Answer(200, view(tx, existing) | said)
 
 
 def preview(definition: Definition) -> dict[str, Any]:
@@ -54,7 +54,13 @@ def preview(definition: Definition) -> dict[str, Any]:
         **definition.spec.to_json(),
         "expanded_space": definition.space.to_json(),
         "size": definition.size,
+        **_warnings(definition),
     }
+
+
+def _warnings(definition: Definition) -> dict[str, Any]:
+    """What the answer to a creation says beside the study; nothing where all is well."""
+    return {"warnings": list(definition.warnings)} if definition.warnings else {}
 
 
 def view(tx: Tx, row: Row[Any]) -> dict[str, Any]:

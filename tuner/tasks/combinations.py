@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tuner.errors import Invalid
+from tuner.tasks.datasets import SIZES
 from tuner.tasks.registry import DATASETS, MODELS, OPTIONS
 
 Parameters = Mapping[str, Mapping[str, Any]]
@@ -53,6 +54,21 @@ def extremes(parameter: Mapping[str, Any]) -> list[tuple[str, Any]]:
     return [(key, parameter[key]) for key in ("low", "high") if key in parameter]
 
 
+def training_rows(task: Mapping[str, Any], parameters: Parameters) -> int | None:
+    """Examples of the largest training set that trials may have; None: not known."""
+    held_out = sum(min(_numbers(task, parameters, name)) for name in _HELD_OUT)
+    sizes = {name: max(_numbers(task, parameters, name)) for name in SIZES}
+    found = [DATASETS.get(name) for name in values(task, parameters, "dataset")]
+    known = [dataset.sized(sizes).rows for dataset in found if dataset is not None]
+    return round(max(known) * (1 - held_out)) if len(known) == len(found) else None
+
+
+def _numbers(task: Mapping[str, Any], parameters: Parameters, name: str) -> list[float]:
+    """The numbers that a key may be; of a range its ends."""
+    given = [value for _, value in _given(task, parameters, name, "", "")]
+    return given or [OPTIONS[name].default]
+
+
 def _given(
     task: Mapping[str, Any], parameters: Parameters, name: str, at: str, path: str
 ) -> list[tuple[str, Any]]:
@@ -98,10 +114,7 @@ def _check_smoothing(task: Mapping[str, Any], parameters: Parameters, at: str, p
 def _check_shares(task: Mapping[str, Any], parameters: Parameters, at: str, path: str) -> None:
     """Refuse to hold out so much that next to nothing is left to train on."""
     given = {name: _given(task, parameters, name, at, path) for name in _HELD_OUT}
-    largest: dict[str, Any] = {
-        name: max((value for _, value in found), default=OPTIONS[name].default)
-        for name, found in given.items()
-    }
+    largest = {name: max(_numbers(task, parameters, name)) for name in _HELD_OUT}
     total = sum(largest.values())
     if total > MOST_HELD_OUT:
         where = next(place for found in given.values() for place, _ in found)

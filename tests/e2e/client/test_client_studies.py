@@ -44,6 +44,16 @@ def test_ask_report_tell_and_what_can_be_read_after(client, name, tmp_path, new_
     assert name in [each.name for each in client.studies()]
 
 
+def test_a_creation_warns_of_what_is_hardly_meant(client, name):
+    space = tuner.space.optimizers("lbfgs") | {"batch_size": tuner.Fixed(16)}
+    given = {"space": space, "objective": "val_loss", "trial": {"task": {"dataset": "wine"}}}
+    with pytest.warns(UserWarning, match=r"batch_size: lbfgs is meant for the whole"):
+        client.create_study(name, **given)
+    with pytest.warns(UserWarning, match="lbfgs"):
+        again = client.create_study(name, **given, exist_ok=True)
+    again.delete()
+
+
 def test_optimize_here_runs_to_the_number_asked_for_then_to_the_budget(
     client, name, new_study, objective
 ):
