@@ -24,6 +24,7 @@ from tuner.samplers import registry as samplers
 from tuner.samplers.base import Sampler
 from tuner.tasks import check as tasks
 from tuner.tasks.combinations import training_rows
+from tuner.tasks.layers import check_layers
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ def _check_trial(spec: StudySpec, space: Space) -> list[str]:
         # A metric that the task never reports would make every trial fail at its end.
         for path, metric in used:
             tasks.check_metric(metric, task, path, parameters)
-        return cautions(task, parameters, chosen, training_rows(task, parameters))
+        said = check_layers(task, parameters)
+        return said + cautions(task, parameters, chosen, training_rows(task, parameters))
     return []
 
 

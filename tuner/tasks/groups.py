@@ -10,7 +10,8 @@ describe and no earlier group has taken:
     lr_factor   times the learning rate
     …           any parameter of its optimizer, by plain name
 
-This module knows no model: whether a group finds layers shows when the training starts.
+This module knows no model: whether a group finds layers is in `tuner.tasks.layers` for built-in
+ones; for others, and for `type`, it shows when the training starts.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from tuner.tasks.check import check_parameters, check_study, used_optimizers, va
 
 KNOWN = parameter_names()
 GROUPS = [
-    {"name": "head", "match": "head", "optimizer": "lion", "beta2": 0.9},
+    {"name": "head", "match": "4", "optimizer": "lion", "beta2": 0.9},
     {"name": "norms", "type": "LayerNorm", "weight_decay": 0.0},
 ]
 TASK = {"dataset": "digits", "groups": GROUPS}
