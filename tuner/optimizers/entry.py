@@ -84,6 +84,11 @@ class Parameter:
         return None if lowest <= value <= highest and is_whole else f"expected {said}"
 
     @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest value that the method is defined for, beyond any range."""
+        return self._meaning[:2]
+
+    @property
     def _meaning(self) -> tuple[float, float, str]:
         """The least and the greatest value that the method is defined for, and both in words."""
         if self.type == "int":
