@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tuner.cli import interrupt, optional, result, studyfile
+from tuner.cli import interrupt, optional, result, study_advise, studyfile
 from tuner.cli.options import Json
 from tuner.cli.output import Output, cell
 from tuner.cli.progress import Display
@@ -271,6 +271,8 @@ def _finish(session: Session, client: Client, study: dict[str, Any]) -> None:
             result.explain_failure(session.out, study["name"], trials)
     else:
         found = result.show_result(session.out, client, study)
+        if not session.out.quiet:
+            study_advise.say_top(session.out, client, study["name"])
     if not found:
         raise typer.Exit(EXIT_FAILED)
 

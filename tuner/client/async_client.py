@@ -65,6 +65,7 @@ class AsyncClient:
     best = _send(operations.best)
     pareto = _send(operations.pareto)
     importance = _send(operations.importance)
+    advice = _send(operations.advice)
     study_report = _send(operations.study_report)
     export = _send(operations.export)
     ask = _send(operations.ask)

@@ -126,6 +126,11 @@ def importance(study: str) -> Operation[Json]:
     return Operation("GET", _study(study, "importance"), read_json, slow=True)
 
 
+def advice(study: str) -> Operation[Json]:
+    """What to do next: `{study, state, advice, diagnostics}`."""
+    return Operation("GET", _study(study, "advice"), read_json, slow=True)
+
+
 def study_report(study: str, format: str = "json") -> Operation[Any]:
     """The report: a dict for json, else text (md, html)."""
     parse = read_json if format == "json" else read_text

@@ -110,13 +110,17 @@ def length(round_: Round) -> list[Advice]:
     shapes = [s for trial in round_.results[:TOP] if (s := _shape(round_, trial)) is not None]
     if not shapes or shapes[0]["trial"] != round_.results[0]["number"]:
         return []
-    late = [s for s in shapes if s["at"] >= LATE]
+    late = [s for s in shapes if s["at"] >= LATE and not _overfits(round_, s["trial"])]
     early = [s for s in shapes if s["at"] <= EARLY]
     if shapes[0] in late and len(late) > AGREE * len(shapes):
         return [_longer(round_, shapes, late)]
     if shapes[0] in early and len(early) > AGREE * len(shapes):
         return [_shorter(round_, shapes, early)]
     return []
+
+
+def _overfits(round_: Round, number_: int) -> bool:
+    return any(f.name == "overfitting" for f in round_.findings.get(number_, ()))
 
 
 def _longer(round_: Round, shapes: list[dict[str, Any]], late: list[dict[str, Any]]) -> Advice:
