@@ -196,6 +196,16 @@ def _answers() -> dict[str, Any]:
                 "diagnostics": {**_OBJECT, "description": "Training problems recognised."},
             }
         ),
+        "Recommendation": _object(
+            {
+                "situation": _OBJECT,
+                "optimizers": {"type": "array", "items": _OBJECT},
+                "left_out": {"type": "array", "items": _OBJECT},
+                "settings": {"type": "array", "items": _OBJECT},
+                "notes": {"type": "array", "items": _TEXT},
+                "study": {**_OBJECT, "description": "A study file that compares them."},
+            }
+        ),
         "AddedTrials": {"anyOf": [ref("NewTrial"), ref("NewTrials")]},
         "AddedAnswer": {"anyOf": [ref("Trial"), ref("Trials")]},
         "Tasks": {"type": "object", "description": "Data sets, models, options and metrics."},

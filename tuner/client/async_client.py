@@ -87,6 +87,7 @@ class AsyncClient:
     lease_trials = _send(operations.lease_trials)
     worker_heartbeat = _send(operations.worker_heartbeat)
     list_optimizers = _send(operations.list_optimizers)
+    recommend = _send(operations.recommend)
     get_optimizer = _send(operations.get_optimizer)
     list_samplers = _send(operations.list_samplers)
     list_pruners = _send(operations.list_pruners)

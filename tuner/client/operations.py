@@ -295,6 +295,11 @@ def list_optimizers() -> Operation[Json]:
     return Operation("GET", f"{API}/optimizers", read_json)
 
 
+def recommend(**situation: Any) -> Operation[Json]:
+    """Which optimizers to compare, by `model`, `dataset`, `examples`, `params`, `batch`, `trials`."""
+    return Operation("GET", f"{API}/optimizers/recommend", read_json, _given(**situation))
+
+
 def get_optimizer(name: str) -> Operation[Json]:
     """One optimizer: its parameters, scales, ranges, defaults and their sources."""
     return Operation("GET", f"{API}/optimizers/{_segment(name)}", read_json)
