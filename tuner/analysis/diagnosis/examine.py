@@ -17,6 +17,10 @@ from tuner.core.wire import decode_metric
 MAX_EXAMINED: Final = 300
 MAX_BEST: Final = 100
 _PER_OPTIMIZER: Final = 3
+_COMPARED: Final = (
+    *(f"{part}_{kind}" for part in ("train", "val", "test") for kind in ("loss", "accuracy")),
+    *("steps", "seconds", "evaluations"),
+)
 _SHOWN: Final = 50
 
 Trial = Mapping[str, Any]
@@ -60,9 +64,10 @@ def _best(trials: Iterable[Trial], metric: str, cost: Any) -> list[int]:
 
 
 def curve_metrics(study: Mapping[str, Any]) -> list[str]:
-    """The metrics that a report needs of every trial: objectives and constraints."""
+    """The metrics that a report needs of every trial: objectives, constraints, a comparison's."""
     named = [*(study.get("objectives") or ()), *(study.get("constraints") or ())]
-    return list(dict.fromkeys(item["metric"] for item in named))
+    metrics = [item["metric"] for item in named] + list(_COMPARED if study.get("compare") else ())
+    return list(dict.fromkeys(metrics))
 
 
 def findings_of(evidence: Evidence) -> dict[int, list[Finding]]:
