@@ -16,6 +16,8 @@ from tuner.analysis.wording import number
 # From this share of unstable trials on it is worth acting; our choice.
 UNSTABLE_SHARE: Final = 0.1
 FEWEST: Final = 2
+# Youden's J from which on the rate tells unstable from stable trials; our choice.
+TELLS_APART: Final = 0.5
 # The playbook: the learning rate that a warm-up leads to is at least ten times the unstable one.
 WARMUP_FACTOR: Final = 10.0
 # The playbook: warm-up takes at most a tenth of the steps.
@@ -58,17 +60,9 @@ def _edge_of_stability(round_: Round, name: str) -> dict[str, Any] | None:
     bad = [t["number"] for _, unstable, t in marked if unstable]
     if len(bad) < max(FEWEST, UNSTABLE_SHARE * len(marked)):
         return None
-    edge, count = None, 0
-    for i, (rate, unstable, _) in enumerate(sorted(marked, key=lambda m: -m[0])):
-        count += unstable
-        if unstable and count >= FEWEST and 2 * count >= i + 1:
-            edge = rate
+    edge = separating_rate([(rate, unstable) for rate, unstable, _ in marked])
     if edge is None:
         return None
-    above = [unstable for rate, unstable, _ in marked if rate >= edge]
-    below = [unstable for rate, unstable, _ in marked if rate < edge]
-    if below and statistics.fmean(below) > statistics.fmean(above) / 2:
-        return None  # as many diverge at small rates, so the rate is not what does it
     best = next((t for t in round_.results if t["params"].get(name)), None)
     best_rate = None if best is None else float(best["params"][name])
     return {
@@ -81,6 +75,31 @@ def _edge_of_stability(round_: Round, name: str) -> dict[str, Any] | None:
         "limits_the_best": best_rate is None or WARMUP_FACTOR * best_rate >= edge,
         "numbers": bad,
     }
+
+
+def separating_rate(marked: list[tuple[float, bool]]) -> float | None:
+    """The rate from which on trials are unstable; None where rates do not tell them apart.
+
+    It is the one with the largest J: the share of unstable trials at or above it minus that of the
+    stable ones.
+
+    Args:
+        marked: Learning rates, each with whether its trial was unstable.
+
+    Source: Youden 1950, Index for rating diagnostic tests.
+    """
+    total = [sum(unstable for _, unstable in marked), sum(not unstable for _, unstable in marked)]
+    above = [0, 0]
+    best: tuple[float, float] | None = None
+    ordered = sorted(marked, key=lambda item: -item[0])
+    for i, (rate, unstable) in enumerate(ordered):
+        above[0 if unstable else 1] += 1
+        if i + 1 < len(ordered) and ordered[i + 1][0] == rate:
+            continue
+        j = above[0] / max(1, total[0]) - above[1] / max(1, total[1])
+        if above[0] >= FEWEST and (best is None or j >= best[0]):
+            best = (j, rate)
+    return best[1] if best is not None and best[0] >= TELLS_APART else None
 
 
 def _rates(round_: Round, rows: list[dict[str, Any]]) -> Advice:
