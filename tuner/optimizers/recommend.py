@@ -59,7 +59,7 @@ def recommend(situation: Situation) -> dict[str, Any]:
         "left_out": [
             {"name": name, **_reason(rule)}
             for name, rule in excluded.items()
-            if points[name] >= LEAST_POINTS
+            if any(rule.speaks_for(name, situation.model) for rule in RULES)
         ],
         "settings": settings,
         "notes": _notes(situation, names),

@@ -60,6 +60,10 @@ class Rule:
     models: frozenset[str] = frozenset()
     when: Callable[[Situation], bool] | None = None
 
+    def speaks_for(self, optimizer: str, model: str) -> bool:
+        """Whether it is a reason for an optimizer on this architecture, where it applies."""
+        return self.optimizer == optimizer and (self.points or 0) > 0 and model in self.models
+
     def holds(self, situation: Situation) -> bool:
         """Whether the rule speaks about this situation."""
         of_model = not self.models or situation.model in self.models
