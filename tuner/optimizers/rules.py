@@ -60,6 +60,11 @@ class Rule:
     models: frozenset[str] = frozenset()
     when: Callable[[Situation], bool] | None = None
 
+    @property
+    def condition(self) -> str:
+        """What must hold beside the architecture, in words; empty if nothing."""
+        return (self.when.__doc__ or "").strip().rstrip(".") if self.when else ""
+
     def speaks_for(self, optimizer: str, model: str) -> bool:
         """Whether it is a reason for an optimizer on this architecture, where it applies."""
         return self.optimizer == optimizer and (self.points or 0) > 0 and model in self.models
@@ -71,36 +76,53 @@ class Rule:
 
 
 def _few(s: Situation) -> bool:
-    """The whole training set as one batch, few weights: known, or asked for."""
+    """At most 20 000 examples, or the whole set asked for; at most a million weights."""
     few = s.examples is not None and s.examples <= SMALL_DATA
     return (few or s.is_full_batch) and s.weights <= SMALL_MODEL
 
 
+def _not_few(s: Situation) -> bool:
+    """More examples or more weights than that."""
+    return not _few(s)
+
+
+def _not_whole(s: Situation) -> bool:
+    """More examples or more weights than that, and mini-batches."""
+    return not _few(s) and not s.is_full_batch
+
+
 def _many(s: Situation) -> bool:
+    """Mini-batches of more than 20 000 examples, or of unknown many."""
     return not s.is_full_batch and (s.examples is None or s.examples > SMALL_DATA)
 
 
 def _full(s: Situation) -> bool:
+    """The whole training set as one batch."""
     return s.is_full_batch
 
 
 def _mini(s: Situation) -> bool:
+    """Mini-batches."""
     return not s.is_full_batch
 
 
 def _large_batch(s: Situation) -> bool:
+    """Mini-batches of at least 4096 examples."""
     return not s.is_full_batch and (s.batch or 0) >= LARGE_BATCH
 
 
 def _big(s: Situation) -> bool:
+    """At least 300 million weights."""
     return s.weights >= LARGE_MODEL
 
 
 def _little(s: Situation) -> bool:
+    """Fewer than 10 trials."""
     return s.trials is not None and s.trials < LITTLE_BUDGET
 
 
 def _generous(s: Situation) -> bool:
+    """At least 60 trials."""
     return s.trials is not None and s.trials >= LARGE_BUDGET
 
 
@@ -232,14 +254,14 @@ RULES: Final = (
         None,
         f"{_HAS_LOSS_STATE}; this one is too large for that",
         OURS,
-        when=lambda s: not _few(s) and not _full(s),
+        when=_not_whole,
     ),
     Rule(
         "newton_cg",
         None,
         f"{_HAS_LOSS_STATE}; this one is too large for that",
         OURS,
-        when=lambda s: not _few(s),
+        when=_not_few,
     ),
     Rule("gd", None, "one step an epoch is too few on mini-batch problems", OURS, when=_mini),
     Rule("sam", None, "two gradients a step, and no published gain here", OURS, _LINEAR),
