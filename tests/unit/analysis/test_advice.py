@@ -213,6 +213,14 @@ def test_unstable_learning_rates_lead_to_warmup_and_clipping(ask, make_curve):
     assert StudySpec.read(data)
 
 
+def test_clipping_goes_by_the_percentiles_that_trials_report(ask, make_curve):
+    norms = [row for i in range(4) for row in make_curve(i, [1.0, 2.0], "grad_norm")]
+    norms += [row for i in range(7) for row in make_curve(i, [3.0, 5.0, 4.0], "grad_norm_p90")]
+    norms += make_curve(5, ["Infinity"] * 3, "grad_norm_p90", first=4)
+    found = ask(unstable_rows(0.2), norms)["unstable-learning-rates"]
+    assert found["evidence"]["clip_norm"] == 4.0
+
+
 def test_unstable_rates_far_above_the_best_only_cost_time(ask):
     found = ask(unstable_rows(0.01))["unstable-learning-rates"]
     assert found["severity"] == "info"

@@ -154,6 +154,12 @@ def test_findings_rest_on_the_numbers_they_name():
     assert found.evidence["best_val_loss"] == pytest.approx(0.28, abs=1e-9)
 
 
+def test_noise_that_no_probe_resolves_is_noise():
+    given = replace(case(grad_noise_scale=[50.0, *constant(math.inf, 9)]), batch_size=64)
+    (found,) = recognise(given)
+    assert found.to_json("x")["evidence"]["grad_noise_scale"] == "Infinity"
+
+
 def test_the_worst_finding_comes_first():
     found = recognise(replace(case(loss_spikes=[5]), diverged=True))
     assert names(found)[0] == "divergence"

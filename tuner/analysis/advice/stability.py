@@ -128,17 +128,28 @@ def _rates(round_: Round, rows: list[dict[str, Any]]) -> Advice:
 
 
 def clip_value(round_: Round) -> float | None:
-    """The 90th percentile of the stable trials' gradient norms, as measured; None without any."""
-    norms = [
+    """The 90th percentile of the stable trials' gradient norms; None without any.
+
+    The median of the epochs' own percentiles where they are reported (`grad_norm_p90`), else the
+    percentile of the epochs' means.
+    """
+    stable = [trial for trial in round_.searched if not is_unstable(round_, trial)]
+    reported = _finite(round_, stable, "grad_norm_p90")
+    if reported:
+        return float(f"{statistics.median(reported):.2g}")
+    means = _finite(round_, stable, "grad_norm")
+    if len(means) < 2:
+        return None
+    return float(f"{statistics.quantiles(means, n=100)[CLIP_PERCENTILE - 1]:.2g}")
+
+
+def _finite(round_: Round, trials: list[Trial], metric: str) -> list[float]:
+    return [
         value
-        for trial in round_.searched
-        if not is_unstable(round_, trial)
-        for _, value in round_.evidence.curve(trial, "grad_norm")
+        for trial in trials
+        for _, value in round_.evidence.curve(trial, metric)
         if math.isfinite(value)
     ]
-    if len(norms) < 2:
-        return None
-    return float(f"{statistics.quantiles(norms, n=100)[CLIP_PERCENTILE - 1]:.2g}")
 
 
 def _stabilised(

@@ -185,10 +185,11 @@ def _plateau(case: Case) -> Finding | None:
 
 
 def _noisy(case: Case) -> Finding | None:
-    noise = case.finite("grad_noise_scale")
+    # infinite where probes could not tell the gradient from its noise
+    noise = [value for value in case.values("grad_noise_scale") if not math.isnan(value)]
     if not noise or not case.batch_size:
         return None
-    scale = _median(noise[len(noise) // 2 :])
+    scale = _median(noise)
     if scale < NOISE_OVER_BATCH * case.batch_size:
         return None
     share = 1 / (1 + scale / case.batch_size)
@@ -321,8 +322,8 @@ PATHOLOGIES: Final[dict[str, Pathology]] = {
         Pathology(
             "noisy-gradients",
             ("grad_noise_scale",),
-            f"gradient noise scale at least {NOISE_OVER_BATCH:g} times the batch size, median of "
-            "the second half",
+            f"gradient noise scale at least {NOISE_OVER_BATCH:g} times the batch size, median over "
+            "the training",
             "McCandlish et al. 2018 (arXiv:1812.06162), eq. 2.7; the factor is our choice",
             "No fault by itself. Larger batches would use each step better (then tune the learning "
             "rate again); or decay it and use more momentum.",
