@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tuner.analysis.diagnosis import rules
+from tuner.analysis.diagnosis import signals
 from tuner.analysis.diagnosis.case import Case, cases_of
 from tuner.analysis.diagnosis.examine import (
     MAX_EXAMINED,
@@ -45,6 +45,7 @@ POSITIVE = {
         case(costs=[1.0, math.inf]),
         case(train_loss=[1.0, math.nan]),
         case(costs=[2.0 + 0.05 * t for t in range(STEPS)]),
+        replace(case(costs=constant(40.0)), high_start=2.9),
     ],
     "exploding-gradients": [
         case(grad_norm=constant(1.0), grad_norm_max=[*constant(2.0, 29), 150.0]),
@@ -64,8 +65,17 @@ POSITIVE = {
     "loss-spikes": [case(loss_spikes=[0, 1, 4])],
 }
 NEGATIVE = {
-    "divergence": [case(), case(train_loss=FALL), case(costs=FLAT_HIGH)],
-    "exploding-gradients": [case(grad_norm=constant(1.0), grad_norm_max=constant(30.0)), case()],
+    "divergence": [
+        case(),
+        case(train_loss=FALL),
+        case(costs=FLAT_HIGH),
+        replace(case(costs=constant(2.3)), high_start=2.3),
+    ],
+    "exploding-gradients": [
+        case(grad_norm=constant(1.0), grad_norm_max=constant(20.0)),
+        case(),
+        case(grad_norm=SHRINKING),
+    ],
     "vanishing-gradients": [
         case(grad_norm=constant(1e-8)),  # it reached what the best one did
         case(costs=FLAT_HIGH, grad_norm=constant(1e-3)),
@@ -91,6 +101,8 @@ NEGATIVE = {
     "overfitting": [
         case(val_loss=FALL, train_loss=FALL),
         case(val_loss=RISING_VAL),
+        case(val_loss=[*FALL[:-1], 0.5], train_loss=FALL),  # one restless epoch
+        case(val_loss=[*FALL[:15], 0.5, *FALL[15:-1]], train_loss=FALL),
         case(val_loss=RISING_VAL, train_loss=[1.0 + 0.1 * t for t in range(STEPS)]),
     ],
     "dead-units": [case(dead_units=[0.9, 0.2]), case()],
@@ -266,5 +278,5 @@ def test_diagnostics_count_and_show_the_best_first(make_study, make_trial, make_
 
 
 def test_thresholds_are_ordered():
-    assert rules.UPDATE_LOW < 1e-3 < rules.UPDATE_HIGH
-    assert 0 < rules.FLAT < rules.WELL_ABOVE < 1
+    assert signals.UPDATE_LOW < 1e-3 < signals.UPDATE_HIGH
+    assert 0 < signals.FLAT < signals.WELL_ABOVE < 1

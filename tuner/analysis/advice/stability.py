@@ -9,7 +9,8 @@ from typing import Any, Final
 from tuner.analysis.advice import revise
 from tuner.analysis.advice.base import TOP, Advice, Round, Trial, listed
 from tuner.analysis.advice.ranges import is_rate
-from tuner.analysis.diagnosis.rules import PATHOLOGIES, SPIKES
+from tuner.analysis.diagnosis.rules import PATHOLOGIES
+from tuner.analysis.diagnosis.signals import SPIKES
 from tuner.analysis.evidence import as_json
 from tuner.analysis.wording import number
 

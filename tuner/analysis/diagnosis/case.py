@@ -68,6 +68,7 @@ class Case:
         batch_size: Examples a step; None where unknown or the whole training set.
         start: See the module; None where no trial has a curve.
         best: The least cost that any examined trial reached.
+        high_start: The first cost that nine tenths of the trials stay below.
     """
 
     curves: Mapping[str, Curve]
@@ -78,6 +79,7 @@ class Case:
     batch_size: float | None = None
     start: float | None = None
     best: float | None = None
+    high_start: float | None = None
 
     def values(self, metric: str) -> list[float]:
         """All values of a metric in order of steps."""
@@ -136,10 +138,17 @@ def cases_of(evidence: Evidence, numbers: Sequence[int]) -> dict[int, Case]:
             batch_size=batch_size_of(evidence, trial),
             start=statistics.median(starts) if starts else None,
             best=min(ends, default=None),
+            high_start=_ninth_tenth(starts),
         )
         for trial in trials
         if evidence.curves.get(trial["number"]) or trial.get("diverged")
     }
+
+
+def _ninth_tenth(values: Sequence[float]) -> float | None:
+    if len(values) < 2:
+        return next(iter(values), None)
+    return statistics.quantiles(values, n=10, method="inclusive")[8]
 
 
 def task_of(study: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -1,48 +1,16 @@
-"""The pathologies and how each is recognised; `docs/advice.md` has a row for every one.
+"""The pathologies: what each means, where its rule comes from, what to do about it.
 
-Each rule is a function of a `Case` alone and is silent where its metrics are missing.
+`docs/advice.md` has a row for every one.
 """
 
 from __future__ import annotations
 
-import math
-import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tuner.analysis.diagnosis.case import MIN_POINTS, SEVERITIES, Case, Finding
-from tuner.analysis.wording import number
-
-# A trial this share of the way from start to best behind the best one is "well above"; our choice:
-# differences between good trials and seeds are far smaller.
-WELL_ABOVE: Final = 0.2
-# Less progress than this share of the way, over the last third, is flat; our choice.
-FLAT: Final = 0.01
-# A gradient that shrank below this share of its early size has all but gone; our choice. That the
-# norm tells a critical point from other trouble: Goodfellow et al. 2016, section 8.2.2.
-GRADIENT_GONE: Final = 0.05
-# Steps along a gradient this short change no float32 weight of usual size; our choice.
-VANISHED_NORM: Final = 1e-6
-# Layers whose relative updates differ by this factor do not train together; our choice.
-LAYER_SPREAD: Final = 1e-3
-# The longest gradient over the usual one; our choice, two decades: heavy tails reach one.
-EXPLODED: Final = 100.0
-# Loss at the end above the one at the start by this share of the way is no noise; our choice.
-ROSE: Final = 0.1
-# Early-stopping criterion GL with its usual alpha of 5 per cent: Prechelt 1998, section 2.
-GENERALIZATION_LOSS: Final = 0.05
-# A step of batch B makes 1 / (1 + noise/B) of the progress of a noiseless one: McCandlish et al.
-# 2018 (arXiv:1812.06162), eq. 2.7. Ten: less than a tenth; the factor is our choice.
-NOISE_OVER_BATCH: Final = 10.0
-# Stanford CS231n, notes "Neural Networks 1": as much as 40 % dead where the rate is too high.
-DEAD_SHARE: Final = 0.4
-# Stanford CS231n, notes "Neural Networks 3": about 1e-3 is healthy; a decade and a half each way
-# is our choice.
-UPDATE_LOW: Final = 3e-5
-UPDATE_HIGH: Final = 3e-2
-# One spike can be a bad batch; our choice.
-SPIKES: Final = 3
+from tuner.analysis.diagnosis import signals
+from tuner.analysis.diagnosis.case import SEVERITIES, Case, Finding
 
 CS231N: Final = "Stanford CS231n, course notes"
 
@@ -68,204 +36,6 @@ class Pathology:
     find: Callable[[Case], Finding | None]
 
 
-def _median(values: Sequence[float]) -> float:
-    return statistics.median(values)
-
-
-def _divergence(case: Case) -> Finding | None:
-    bad = [v for metric in ("train_loss", "val_loss") for v in case.values(metric)]
-    if case.diverged or not all(map(math.isfinite, [*bad, *case.costs])):
-        return Finding("divergence", "severe", {}, "The loss became infinite or not a number.")
-    fit = case.fit
-    if len(fit) < MIN_POINTS or case.span is None:
-        return None
-    rise = (_median(fit[-3:]) - fit[0]) / case.span
-    if rise < ROSE:
-        return None
-    text = f"The loss ended above where it began ({number(fit[0])} to {number(fit[-1])})."
-    return Finding("divergence", "warning", {"first": fit[0], "last": fit[-1]}, text)
-
-
-def _exploding(case: Case) -> Finding | None:
-    norms = case.values("grad_norm")
-    if not all(map(math.isfinite, [*norms, *case.values("grad_norm_max")])):
-        text = "The gradient became infinite or not a number."
-        return Finding("exploding-gradients", "severe", {}, text)
-    longest = max([*norms, *case.values("grad_norm_max")], default=0.0)
-    usual = _median(norms) if norms else 0.0
-    if usual <= 0 or longest < EXPLODED * usual:
-        return None
-    text = f"The longest gradient was {number(longest / usual, 2)} times the usual one."
-    found = {"longest": longest, "usual": usual, "factor": longest / usual}
-    return Finding("exploding-gradients", "warning", found, text)
-
-
-def _vanishing(case: Case) -> Finding | None:
-    norms = case.finite("grad_norm")
-    if len(norms) >= MIN_POINTS and case.gap is not None and case.gap >= WELL_ABOVE:
-        early = _median(norms[: len(norms) // 2])
-        if early < VANISHED_NORM:
-            text = (
-                f"The gradient was all but zero from the start (norm {number(early)}), "
-                "so the loss stayed high."
-            )
-            found = {"grad_norm": early, "gap": case.gap}
-            return Finding("vanishing-gradients", "warning", found, text)
-    return _uneven_layers(case)
-
-
-def _uneven_layers(case: Case) -> Finding | None:
-    prefix = "update_ratio."
-    layers = {
-        metric.removeprefix(prefix): _median(values)
-        for metric in case.curves
-        if metric.startswith(prefix) and (values := case.finite(metric))
-    }
-    if len(layers) < 2:
-        return None
-    weakest, strongest = min(layers, key=layers.__getitem__), max(layers, key=layers.__getitem__)
-    if layers[weakest] > LAYER_SPREAD * layers[strongest]:
-        return None
-    text = (
-        f"Layer {weakest} hardly moves (update ratio {number(layers[weakest])}, layer "
-        f"{strongest} {number(layers[strongest])}): the gradient does not reach it."
-    )
-    found: dict[str, float | str] = {
-        "layer": weakest,
-        "update_ratio": layers[weakest],
-        "largest": layers[strongest],
-    }
-    return Finding("vanishing-gradients", "warning", found, text)
-
-
-def _stall(case: Case) -> tuple[float, float] | None:
-    """Progress over the last third and the gap, where the trial is flat and well above others."""
-    fit, span, gap = case.fit, case.span, case.gap
-    if len(fit) < MIN_POINTS or span is None or gap is None or gap < WELL_ABOVE:
-        return None
-    if _overfitting(case) is not None or _divergence(case) is not None:
-        return None
-    last = fit[-(len(fit) // 3) :]
-    half = max(1, len(last) // 2)
-    progress = (_median(last[:half]) - _median(last[-half:])) / span
-    return (progress, gap) if abs(progress) < FLAT else None
-
-
-def _gradient_left(case: Case) -> float | None:
-    """The gradient norm at the end as a share of the early one."""
-    norms = case.finite("grad_norm")
-    if len(norms) < MIN_POINTS:
-        return None
-    early = _median(norms[: len(norms) // 4])
-    return _median(norms[-(len(norms) // 4) :]) / early if early > 0 else None
-
-
-def _local_minimum(case: Case) -> Finding | None:
-    stalled, left = _stall(case), _gradient_left(case)
-    if stalled is None or left is None or left > GRADIENT_GONE:
-        return None
-    text = (
-        f"The loss is flat, {stalled[1]:.0%} of the way short of the best trial, and the gradient "
-        f"has shrunk to {left:.1%} of its early norm: likely a local minimum or a saddle."
-    )
-    found = {"progress": stalled[0], "gap": stalled[1], "gradient_left": left}
-    return Finding("local-minimum-or-saddle", "warning", found, text)
-
-
-def _plateau(case: Case) -> Finding | None:
-    stalled, left = _stall(case), _gradient_left(case)
-    if stalled is None or (left is not None and left <= GRADIENT_GONE):
-        return None
-    still = "" if left is None else f", although the gradient keeps {left:.0%} of its early norm"
-    text = f"The loss is flat, {stalled[1]:.0%} of the way short of the best trial{still}."
-    found = {"progress": stalled[0], "gap": stalled[1]}
-    if left is not None:
-        found["gradient_left"] = left
-    return Finding("plateau", "warning", found, text)
-
-
-def _noisy(case: Case) -> Finding | None:
-    # infinite where probes could not tell the gradient from its noise
-    noise = [value for value in case.values("grad_noise_scale") if not math.isnan(value)]
-    if not noise or not case.batch_size:
-        return None
-    scale = _median(noise)
-    if scale < NOISE_OVER_BATCH * case.batch_size:
-        return None
-    share = 1 / (1 + scale / case.batch_size)
-    text = (
-        f"The noise scale ({number(scale, 3)} examples) is far above the batch size "
-        f"({number(case.batch_size, 3)}): a step makes about {share:.1%} of a noiseless one's progress."
-    )
-    found = {"grad_noise_scale": scale, "batch_size": case.batch_size, "progress_share": share}
-    return Finding("noisy-gradients", "info", found, text)
-
-
-def _overfitting(case: Case) -> Finding | None:
-    val, train = case.curves.get("val_loss", []), dict(case.curves.get("train_loss", []))
-    usable = [
-        (s, v) for s, v in val if s in train and math.isfinite(v) and math.isfinite(train[s])
-    ]
-    if len(usable) < MIN_POINTS:
-        return None
-    step, low = min(usable, key=lambda point: point[1])
-    last = statistics.fmean(v for _, v in usable[-(max(1, len(usable) // 10)) :])
-    fell = train[step] - train[usable[-1][0]]
-    if low <= 0 or last / low - 1 < GENERALIZATION_LOSS or fell <= 0:
-        return None
-    text = (
-        f"From step {step} on val_loss rose by {last / low - 1:.0%} ({number(low)} to "
-        f"{number(last)}) while train_loss fell to {number(train[usable[-1][0]])}."
-    )
-    found = {"best_step": step, "best_val_loss": low, "last_val_loss": last, "train_fell": fell}
-    return Finding("overfitting", "info" if case.from_best else "warning", found, text)
-
-
-def _dead(case: Case) -> Finding | None:
-    share = next(iter(case.finite("dead_units")[-1:]), 0.0)
-    if share < DEAD_SHARE:
-        return None
-    text = f"{share:.0%} of the hidden units are zero or saturated on every validation example."
-    return Finding("dead-units", "warning", {"dead_units": share}, text)
-
-
-def _updates(case: Case) -> float | None:
-    """The median update ratio of the first half, before a schedule shrinks it."""
-    ratios = case.finite("update_ratio")
-    # methods with a line search take steps as long as they help
-    return (
-        _median(ratios[: (len(ratios) + 1) // 2]) if ratios and not case.is_second_order else None
-    )
-
-
-def _too_small(case: Case) -> Finding | None:
-    ratio, gap = _updates(case), case.gap
-    if ratio is None or ratio > UPDATE_LOW or gap is None or gap < WELL_ABOVE:
-        return None
-    text = f"A step changes the weights by {number(ratio, 2)} of their size; about 0.001 is usual."
-    found = {"update_ratio": ratio, "gap": gap}
-    return Finding("updates-too-small", "warning", found, text)
-
-
-def _too_large(case: Case) -> Finding | None:
-    ratio = _updates(case)
-    if ratio is None or ratio < UPDATE_HIGH:
-        return None
-    gap = case.gap
-    is_bad = gap is None or gap >= WELL_ABOVE
-    text = f"A step changes the weights by {number(ratio, 2)} of their size; about 0.001 is usual."
-    found = {"update_ratio": ratio}
-    return Finding("updates-too-large", "warning" if is_bad else "info", found, text)
-
-
-def _spikes(case: Case) -> Finding | None:
-    count = next(iter(case.finite("loss_spikes")[-1:]), 0.0)
-    if count < SPIKES:
-        return None
-    text = f"The loss jumped up {count:.0f} times during training."
-    return Finding("loss-spikes", "warning", {"loss_spikes": count}, text)
-
-
 PATHOLOGIES: Final[dict[str, Pathology]] = {
     item.name: item
     for item in (
@@ -273,41 +43,43 @@ PATHOLOGIES: Final[dict[str, Pathology]] = {
             "divergence",
             ("objective",),
             "the value or a loss is not finite (severe), or the loss ends above where it began by "
-            f"{ROSE:.0%} of the way from start to best",
+            f"{signals.ROSE:.0%} of the way from start to best, or stays above nine tenths of the trials' first "
+            "values by all of it",
             "our choice",
             "Lower the learning rate; or warm up (`warmup`) and clip (`clip_norm`).",
-            _divergence,
+            signals.divergence,
         ),
         Pathology(
             "exploding-gradients",
             ("grad_norm",),
-            f"the longest gradient is {EXPLODED:g} times the usual one, or not finite (severe)",
+            f"the longest gradient of an epoch is {signals.EXPLODED:g} times the usual one of the five epochs "
+            "around it, or not finite (severe)",
             "Pascanu et al. 2013 (arXiv:1211.5063); the factor is our choice",
             "Clip at about the 90th percentile of the gradient norms (`clip_norm`); lower the "
             "learning rate.",
-            _exploding,
+            signals.exploding,
         ),
         Pathology(
             "vanishing-gradients",
             ("grad_norm",),
-            f"gradient norm below {VANISHED_NORM:g} in the first half and the loss well above what "
+            f"gradient norm below {signals.VANISHED_NORM:g} in the first half and the loss well above what "
             f"others reached; or, with per-layer rows, one layer's update ratio below "
-            f"{LAYER_SPREAD:g} of another's",
+            f"{signals.LAYER_SPREAD:g} of another's",
             "Glorot and Bengio 2010; the thresholds are our choice",
             "Use relu or gelu, a norm (`norm: layer` or `batch`), fewer layers, or gru or lstm in "
             "place of rnn.",
-            _vanishing,
+            signals.vanishing,
         ),
         Pathology(
             "local-minimum-or-saddle",
             ("objective", "grad_norm"),
-            f"progress below {FLAT:.0%} of the way over the last third, {WELL_ABOVE:.0%} of the way "
-            f"short of the best trial, gradient norm at most {GRADIENT_GONE:.0%} of its early one",
+            f"progress below {signals.FLAT:.0%} of the way over the last third, {signals.WELL_ABOVE:.0%} of the way "
+            f"short of the best trial, gradient norm at most {signals.GRADIENT_GONE:.0%} of its early one",
             "Goodfellow, Bengio and Courville 2016, section 8.2.2; Dauphin et al. 2014 "
             "(arXiv:1406.2572); the thresholds are our choice",
             "Start from another `seed`, with a larger learning rate, more momentum or smaller "
             "batches: noise and speed leave saddles.",
-            _local_minimum,
+            signals.local_minimum,
         ),
         Pathology(
             "plateau",
@@ -317,61 +89,62 @@ PATHOLOGIES: Final[dict[str, Pathology]] = {
             "Goodfellow, Bengio and Courville 2016, section 8.2.2; the thresholds are our choice",
             "Where the gradient is still large the steps jump to and fro: lower or decay the "
             "learning rate (`schedule: cosine`); else raise it.",
-            _plateau,
+            signals.plateau,
         ),
         Pathology(
             "noisy-gradients",
             ("grad_noise_scale",),
-            f"gradient noise scale at least {NOISE_OVER_BATCH:g} times the batch size, median over "
+            f"gradient noise scale at least {signals.NOISE_OVER_BATCH:g} times the batch size, median over "
             "the training",
             "McCandlish et al. 2018 (arXiv:1812.06162), eq. 2.7; the factor is our choice",
             "No fault by itself. Larger batches would use each step better (then tune the learning "
             "rate again); or decay it and use more momentum.",
-            _noisy,
+            signals.noisy,
         ),
         Pathology(
             "overfitting",
             ("train_loss", "val_loss"),
-            f"val_loss at the end {GENERALIZATION_LOSS:.0%} above its least, while train_loss fell "
+            f"val_loss at the end {signals.GENERALIZATION_LOSS:.0%} above its least, which lies at least "
+            f"{signals.LASTING_POINTS} reports and {signals.LASTING_SHARE:.0%} of them back, while train_loss fell "
             "on; info where the objective takes the best step",
             "Prechelt 1998, Early stopping, but when?: criterion GL with alpha 5",
             "Regularise (`dropout`, `weight_decay`, `label_smoothing`), train shorter or stop "
             "early (`patience`), or take `from: best`.",
-            _overfitting,
+            signals.overfitting,
         ),
         Pathology(
             "dead-units",
             ("dead_units",),
-            f"at least {DEAD_SHARE:.0%} of the hidden units are dead at the end",
+            f"at least {signals.DEAD_SHARE:.0%} of the hidden units are dead at the end",
             f"{CS231N} (Neural Networks 1)",
             "Lower the learning rate, warm up, use gelu, or a norm before the activation.",
-            _dead,
+            signals.dead,
         ),
         Pathology(
             "updates-too-small",
             ("update_ratio", "objective"),
-            f"median update ratio of the first half at most {UPDATE_LOW:g}, and well above what "
+            f"median update ratio of the first half at most {signals.UPDATE_LOW:g}, and well above what "
             "others reached; not for methods with a line search",
             f"{CS231N} (Neural Networks 3): about 1e-3; the width is our choice",
             "Raise the learning rate.",
-            _too_small,
+            signals.too_small,
         ),
         Pathology(
             "updates-too-large",
             ("update_ratio",),
-            f"median update ratio of the first half at least {UPDATE_HIGH:g}; info where the trial "
+            f"median update ratio of the first half at least {signals.UPDATE_HIGH:g}; info where the trial "
             "is good all the same; not for methods with a line search",
             f"{CS231N} (Neural Networks 3): about 1e-3; the width is our choice",
             "Lower the learning rate, or warm up.",
-            _too_large,
+            signals.too_large,
         ),
         Pathology(
             "loss-spikes",
             ("loss_spikes",),
-            f"at least {SPIKES} jumps of the loss",
+            f"at least {signals.SPIKES} jumps of the loss",
             "our choice",
             "Warm up, clip, or lower the learning rate.",
-            _spikes,
+            signals.spikes,
         ),
     )
 }
