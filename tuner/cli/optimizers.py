@@ -103,7 +103,7 @@ def recommend_(  # noqa: PLR0913 - one argument per option
     ] = None,
     json: Json = False,
 ) -> None:
-    """Recommend optimizers for an architecture, a data size and a budget.
+    """Recommend optimizers for a model, a data size and a budget.
 
     Each comes with its reasons and their sources; --write makes the study that compares them,
     sized to the trials.
