@@ -238,6 +238,7 @@ def test_every_optimizer_converges_on_a_convex_problem(name):
         "adadelta": {"lr": 5.0},
         "radam": {"lr": 0.2},
         "adafactor": {"lr": 1.0, "eps": 0.5},
+        "prodigy": {"lr": 1.0},
     }.get(name, {})
     optimizer = build_optimizer(model, {"optimizer": name, **own})
     first = loss().item()
