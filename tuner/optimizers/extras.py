@@ -11,7 +11,9 @@ from tuner.errors import NotAvailable
 from tuner.optimizers.registry import ENTRIES
 
 # Each extra with the module that it brings.
-MODULES: Final[Mapping[str, str]] = {"optimizers": "pytorch_optimizer"}
+MODULES: Final[dict[str, str]] = {"optimizers": "pytorch_optimizer"}
+# The label by which a worker says which of them it has, separated by commas.
+LABEL: Final = "extras"
 
 
 @functools.cache
@@ -20,9 +22,15 @@ def is_installed(extra: str) -> bool:
     return importlib.util.find_spec(MODULES[extra]) is not None
 
 
-def installed() -> list[str]:
-    """The extras that are installed here."""
-    return [extra for extra in MODULES if is_installed(extra)]
+def label() -> str:
+    """The value of `LABEL` for a worker of this installation."""
+    return ",".join(extra for extra in MODULES if is_installed(extra))
+
+
+def lacking(labels: Mapping[str, str], wanted: Iterable[str]) -> list[str]:
+    """Those of the wanted extras that a worker of these labels does not have."""
+    present = labels.get(LABEL, "").split(",")
+    return [extra for extra in wanted if extra not in present]
 
 
 def needed(optimizers: Iterable[str]) -> dict[str, list[str]]:

@@ -1,6 +1,8 @@
 """Optimizers of the extra whose update joins the weights, against their papers in float64."""
 
+import json
 import math
+import subprocess
 import sys
 
 import pytest
@@ -150,8 +152,8 @@ def test_prodigy_is_algorithm_4_of_mishchenko_and_defazio():
             v[k] = h["beta2"] * v[k] + (1 - h["beta2"]) * (d * g[k]) ** 2
         new = max(d, h["d_coef"] * r / sum(x.abs().sum().item() for x in s.values()))
         for k, w in weights.items():
-            w = w - d * h["lr"] * h["weight_decay"] * w
-            weights[k] = w - d * h["lr"] * m[k] / (v[k].sqrt() + new * h["eps"])
+            step = m[k] / (v[k].sqrt() + new * h["eps"])
+            weights[k] = w - d * h["lr"] * (h["weight_decay"] * w + step)
         d = new
     assert d > 10 * h["d0"]
     # The library sums r and ‖s‖ in float32.
@@ -262,13 +264,12 @@ def test_the_library_is_loaded_only_for_what_needs_it():
 
 
 def _loaded_after(name):
-    import json
-    import subprocess
-
     script = (
         "import json, sys, torch; from tuner.training import build_optimizer;"
         f"build_optimizer(torch.nn.Linear(2, 2), {{'optimizer': {name!r}}});"
         "print(json.dumps(sorted(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     return json.loads(done.stdout)
