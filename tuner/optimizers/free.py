@@ -66,7 +66,7 @@ PRODIGY: Final = Optimizer(
             sizes=EVERY,
             sources={
                 "range": f"{_PRODIGY}: 0.5 and 2 work as well, and it is the one to tune; widened"
-                f" as {OWN} were 0.1 and 3",
+                f" for {OWN}: 0.1 and 3",
                 "default": _PRODIGY,
                 "prior": "ours: centre: the default; width: a decade on both sides",
             },
