@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-
 # What two trainings alike do not share.
 MEASURED = ("seconds", "examples_per_second", "peak_memory_mb")
 

@@ -23,7 +23,7 @@ def probes(sizes, rounds, square):
             xs = [center + SIGMA * torch.randn(n, FEATURES, generator=generator) for n in sizes]
             model.weight.grad = None
             model(xs[0]).mean().backward()
-            scale.probe(sizes[0], lambda x=xs[1]: (model(x).mean(), len(x)))
+            scale.probe(sizes[0], lambda m=model, x=xs[1]: (m(x).mean(), len(x)))
         found += scale.state()
         spread, along = np.mean(scale.state(), axis=0)
         assert scale.value() == pytest.approx(spread / along if along > 0 else math.inf)

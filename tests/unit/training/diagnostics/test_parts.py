@@ -61,7 +61,7 @@ def test_update_ratios_are_the_steps_by_hand():
         ratios.before()
         with torch.no_grad():
             for w in model.parameters():
-                w += 0.1 * torch.randn_like(w)
+                w.add_(0.1 * torch.randn_like(w))
         ratios.after()
         for name in expected:
             w = model.get_parameter(name).detach().numpy()
