@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-# Seven standard deviations, as OLMo 2's spike score (arXiv:2501.00656, over the last 1000 steps).
+# Ours: mini-batch losses have heavy tails, so that three deviations are nothing special; trainings
+# here have hundreds of steps, so mean and variance forget over about 100.
 _DEVIATIONS: Final = 7.0
-# Ours: trainings here have hundreds of steps; the mean and the variance forget over about 100.
 _MEMORY: Final = 100
 _FIRST: Final = 20
 # Ours: on a plateau the deviation is rounding, so a spike is also this much above the mean.
