@@ -100,6 +100,24 @@ def test_the_torch_loop_prunes_and_keeps_checkpoints(folder, run):
     assert list((folder / "state" / "tuner" / "checkpoints" / "torch-loop").rglob("*.pt"))
 
 
+def test_the_lightning_module_is_followed_by_its_trials(folder, run):
+    pytest.importorskip("lightning", reason="the extra 'lightning' is not installed")
+    assert "best: trial" in run("examples/lightning_module.py")
+    found = trials(folder, "lightning")
+    assert len(found) == 10
+    assert {trial["state"] for trial in found} == {"complete", "pruned"}
+    assert {trial["params"]["optimizer"] for trial in found} == {"momentum", "adamw", "sam"}
+
+
+def test_the_hugging_face_trainer_is_followed_by_its_trials(folder, run):
+    pytest.importorskip("transformers", reason="the extra 'transformers' is not installed")
+    assert "best: trial" in run("examples/huggingface_trainer.py")
+    found = trials(folder, "huggingface")
+    assert len(found) == 8
+    assert {trial["state"] for trial in found} == {"complete", "pruned"}
+    assert {trial["params"]["optimizer"] for trial in found} == {"momentum", "adamw", "muon"}
+
+
 def test_the_sklearn_objective_runs_in_this_process_and_in_two(folder, run):
     assert "best of 12: accuracy 0.9" in run("examples/sklearn_objective.py", "2")
     found = trials(folder, "sklearn")
