@@ -345,6 +345,15 @@ def test_a_drained_worker_finishes_its_trial_and_ends(client, work, folder):
     assert 1 <= study.counts["complete"] < 5
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_ended_is_listed_no_more(client, work, how):
+    worker = work("--lease-seconds", "3")
+    until(lambda: client.rest.list_workers()["items"])
+    worker.send_signal(how)
+    worker.wait(WAIT_S)
+    assert client.rest.list_workers()["items"] == []
+
+
 @pytest.mark.parametrize("also", [[], ["--also"]])
 def test_a_command_reports_by_lines_and_by_the_client(client, work, also):
     command = [sys.executable, "train.py", "{x}", *also]
