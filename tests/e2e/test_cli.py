@@ -213,6 +213,10 @@ def test_reports_and_exports_are_written_to_files(tuner, study, folder):
     for name, start in (("t.csv", b"number,"), ("t.parquet", b"PAR1"), ("t.jsonl", b"{")):
         assert tuner("study", "export", "quad", "-o", name).code == 0
         assert (folder / name).read_bytes().startswith(start)
+    for verb, name in (("report", "r.pdf"), ("export", "t.html")):
+        refused = tuner("study", verb, "quad", "-o", name)
+        assert (refused.code, name in refused.err, (folder / name).exists()) == (2, True, False)
+    assert tuner("study", "report", "quad", "-o", "r.pdf", "--format", "md").code == 0
     missing = tuner("study", "export", "quad", "-o", "none/t.csv")
     assert missing.code == 2
     assert "none/t.csv" in missing.err

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from tuner.client import formats
 from tuner.client.events import Event, follow
 from tuner.client.optimize import Progress, optimize_here, optimize_with_workers
 from tuner.client.pages import every
@@ -210,32 +211,41 @@ class Study:
             elif self._has_ended():
                 return
 
-    def report(self, format: str = "html", path: Path | str | None = None) -> Any:
+    def report(self, format: str | None = None, path: Path | str | None = None) -> Any:
         """The study's report.
 
         Args:
-            format: `html`, `md` (text) or `json` (a dict).
+            format: `html`, `md` (text) or `json` (a dict); None: by the end of `path`, else html.
             path: Where to write it as well.
+
+        Raises:
+            Invalid: For a format that does not exist, or a path whose end names none.
         """
-        content = self.client.rest.study_report(self.name, format)
-        if path is not None:
-            target = Path(path)
+        target = None if path is None else Path(path)
+        kind = formats.chosen(formats.REPORTS, "html", format, target)
+        content = self.client.rest.study_report(self.name, kind)
+        if target is not None:
             if isinstance(content, str):
                 target.write_text(content, encoding="utf-8")
             else:
                 target.write_text(dumps(content), encoding="utf-8")
         return content
 
-    def export(self, format: str = "jsonl", path: Path | str | None = None) -> str | bytes:
+    def export(self, format: str | None = None, path: Path | str | None = None) -> str | bytes:
         """All trials as `jsonl` or `csv` (text) or `parquet` (bytes).
 
         Args:
-            format: The format.
+            format: The format; None: by the end of `path`, else jsonl.
             path: Where to write it as well.
+
+        Raises:
+            Invalid: For a format that does not exist, or a path whose end names none.
         """
-        content: str | bytes = self.client.rest.export(self.name, format)
-        if path is not None:
-            Path(path).write_bytes(content.encode() if isinstance(content, str) else content)
+        target = None if path is None else Path(path)
+        kind = formats.chosen(formats.EXPORTS, "jsonl", format, target)
+        content: str | bytes = self.client.rest.export(self.name, kind)
+        if target is not None:
+            target.write_bytes(content.encode() if isinstance(content, str) else content)
         return content
 
     def importance(self) -> dict[str, Any]:

@@ -39,7 +39,9 @@ def test_ask_report_tell_and_what_can_be_read_after(client, name, tmp_path, new_
     frame = study.to_dataframe()
     assert isinstance(frame, pandas.DataFrame)
     assert list(frame["values.loss"]) == [told["values"]["loss"] for told in seen]
-    assert len(study.export("jsonl", tmp_path / "t.jsonl").splitlines()) == 8
+    assert len(study.export(path=tmp_path / "t.jsonl").splitlines()) == 8
+    assert study.export(path=tmp_path / "t.csv").startswith("number,")
+    assert study.report(path=tmp_path / "r.md").startswith("# ")
     assert (tmp_path / "t.jsonl").read_text().count("\n") == 8
     assert name in [each.name for each in client.studies()]
 
