@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tuner.client.checkpoints import Checkpoints, load
 from tuner.client.reporter import LEASE_LOST, Reporter
 from tuner.core.names import METRIC_NAME
-from tuner.errors import InvalidMetric, LeaseLost, Unavailable
+from tuner.errors import InvalidMetric, LeaseLost, TrialFinished, Unavailable
 from tuner.settings import state_folder
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ class Trial:
         self._checkpoints = Checkpoints(checkpoint_dir or checkpoint_folder(client, self.data))
         self._saved: Path | None = None
         self._tell_tried = False
+        self._end: str | None = None
         self.seen_reason: str | None = None
         self.has_reported = False
         self._reporter = Reporter(
@@ -132,9 +133,16 @@ class Trial:
 
         Raises:
             InvalidMetric: For a bad step, name or value.
+            TrialFinished: After `tell` or `release`.
             AlreadyReported: If this attempt has reported another value for the step.
             Unavailable: If very many rows wait for a server that cannot be reached.
         """
+        if self._end is not None:
+            raise TrialFinished(
+                f"Trial {self.number} of study {self.study!r} has been {self._end}, so it takes no"
+                f" more reports (step {step}).",
+                hint="Report before the end; ask for another trial to go on.",
+            )
         if not metrics:
             raise InvalidMetric.at("report", "names no metric, e.g. report(3, val_loss=0.2).")
         row = {name: read_value(name, value) for name, value in metrics.items()}
@@ -224,6 +232,7 @@ class Trial:
         told = self._client.rest.tell(
             self.study, self.number, self.lease, state, named, reason, message
         )
+        self._end = f"told: {told.get('state', state)}"
         self._close()
         return told
 
@@ -242,6 +251,8 @@ class Trial:
             )
         except LeaseLost:
             answer = None
+        else:
+            self._end = "given back"
         self._close()
         return answer
 
