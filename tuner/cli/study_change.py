@@ -20,12 +20,16 @@ _BATCH = 10_000
 def edit(
     ctx: typer.Context,
     name: Name,
-    trials: Annotated[int | None, typer.Option(metavar="N", help="Budget: trials.")] = None,
+    trials: Annotated[
+        str | None, typer.Option(metavar="N", help="Budget: trials; none: no limit.")
+    ] = None,
     seconds: Annotated[
-        float | None, typer.Option(metavar="S", help="Budget: seconds with a trial running.")
+        str | None,
+        typer.Option(metavar="S", help="Budget: seconds with a trial running; none: no limit."),
     ] = None,
     target: Annotated[
-        float | None, typer.Option(metavar="V", help="Budget: stop when the objective is there.")
+        str | None,
+        typer.Option(metavar="V", help="Budget: stop when the objective is there; none: never."),
     ] = None,
     tag: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Set a tag. May be repeated.")
@@ -34,11 +38,11 @@ def edit(
 ) -> None:
     """Change budget or tags.
 
-    A larger budget makes a finished study active again.
+    A larger budget, or one without a limit, makes a finished study active again.
     """
     session = open_session(ctx, json=json)
     given = {"trials": trials, "seconds": seconds, "target": target}
-    budget = {key: value for key, value in given.items() if value is not None}
+    budget = {key: _limit(key, text) for key, text in given.items() if text is not None}
     tags = grammar.pairs(tag or [], "A tag is --tag KEY=VALUE")
     if not budget and not tags:
         raise Invalid(
@@ -205,6 +209,18 @@ def _as_import(trial: dict[str, Any]) -> dict[str, Any]:
     keys = ("params", "state", "values", "measurements", "reason", "message", "user_attrs")
     kept = {key: trial[key] for key in keys if trial.get(key) not in (None, {}, [])}
     return {"params": {}, **kept}
+
+
+def _limit(key: str, text: str) -> int | float | None:
+    """A limit of the budget; None for the word none, which takes it away."""
+    if text.strip().lower() == "none":
+        return None
+    value = grammar.scalar(text)
+    if isinstance(value, bool | str):
+        raise Invalid(
+            f"--{key} {text!r} is not a number.", hint=f"Give a number, or --{key} none."
+        )
+    return value
 
 
 def _changed(session: Session, study: dict[str, Any], what: str) -> None:
