@@ -90,14 +90,14 @@ def test_conditional_space_has_active_parameters_only(folder, run):
         assert ("ratio" in params) == (params.get("penalty") == "l1")
 
 
-def test_the_torch_loop_prunes_and_keeps_checkpoints(folder, run):
+def test_the_torch_loop_prunes_and_leaves_no_checkpoints(folder, run):
     text = run("examples/optimize_torch.py")
     assert "best: trial" in text
     found = trials(folder, "torch-loop")
     assert len(found) == 14
     assert {trial["state"] for trial in found} == {"complete", "pruned"}
     assert {trial["params"]["optimizer"] for trial in found} == {"momentum", "adam"}
-    assert list((folder / "state" / "tuner" / "checkpoints" / "torch-loop").rglob("*.pt"))
+    assert list((folder / "state" / "tuner" / "checkpoints").rglob("*.pt")) == []
 
 
 def test_the_lightning_module_is_followed_by_its_trials(folder, run):

@@ -287,6 +287,7 @@ def test_sigterm_gives_trials_back_with_their_checkpoint_and_counts_no_attempt(
     assert work("--until-idle").wait(WAIT_S) == 0
     assert int(read(folder / "began-0-2")) == int(read(folder / "step-0-1"))
     assert trial_of(client, "counting")["state"] == "complete"
+    assert list((folder / "state").rglob("checkpoint-*")) == []
 
 
 def test_a_second_signal_ends_trials_at_once_and_still_gives_them_back(client, work, folder):

@@ -11,6 +11,7 @@ import typer
 from tuner.cli import grammar, views
 from tuner.cli.options import Json, Name
 from tuner.cli.session import Session, open_session
+from tuner.client.keeping import delete_study
 from tuner.core.wire import loads
 from tuner.errors import Invalid
 
@@ -100,7 +101,7 @@ def delete(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a study with all its trials, for good."""
+    """Delete a study with all its trials, for good, and their checkpoints on this machine."""
     session = open_session(ctx)
     with session.client(create=False) as client:
         study = client.rest.get_study(name)
@@ -111,7 +112,7 @@ def delete(
                     hint="Give --yes.",
                 )
             typer.confirm(f"Delete {name} ({views.counts(study)})?", abort=True, err=True)
-        client.rest.delete_study(name)
+        delete_study(client, name)
     session.out.say(f"Deleted study {name}.")
 
 

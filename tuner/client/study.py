@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tuner.client import formats
 from tuner.client.events import Event, follow
+from tuner.client.keeping import delete_study
 from tuner.client.optimize import Progress, optimize_here, optimize_with_workers
 from tuner.client.pages import every
 from tuner.client.runner import Objective
@@ -198,8 +199,8 @@ class Study:
         return self
 
     def delete(self) -> None:
-        """Delete the study with all its trials."""
-        self.client.rest.delete_study(self.name)
+        """Delete the study with all its trials, and their checkpoints on this machine."""
+        delete_study(self.client, self.name)
 
     def watch(self) -> Iterator[Event]:
         """Events as they happen, until the study is finished or deleted."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import operator
 import warnings
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tuner.client.checkpoints import Checkpoints, load
+from tuner.client.keeping import checkpoint_folder, let_go
 from tuner.client.reporter import LEASE_LOST, Reporter
 from tuner.core.names import METRIC_NAME
 from tuner.errors import InvalidMetric, LeaseLost, TrialFinished, Unavailable
-from tuner.settings import state_folder
 
 if TYPE_CHECKING:
     from tuner.client.client import Client
@@ -234,6 +233,7 @@ class Trial:
         )
         self._end = f"told: {told.get('state', state)}"
         self._close()
+        let_go(self._checkpoints, told)
         return told
 
     def release(
@@ -370,10 +370,3 @@ def _read_step(step: Any) -> int:
             "step", f"found {step!r}, expected a whole number from 0.", found=str(step)[:80]
         )
     return number
-
-
-def checkpoint_folder(client: Client, data: Mapping[str, Any]) -> Path:
-    """A folder of this trial alone: a study of the same name elsewhere, or later, has another."""
-    mark = f"{client.place}|{data.get('created_at', '')}"
-    digest = hashlib.sha256(mark.encode()).hexdigest()[:12]
-    return state_folder() / "checkpoints" / str(data["study"]) / f"{data['number']}-{digest}"

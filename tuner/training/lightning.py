@@ -12,6 +12,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
+from typing import Final
 
 from tuner.errors import Invalid, NotAvailable
 from tuner.training.following import FollowingTrial, check_alone, follow
@@ -23,6 +24,8 @@ except ModuleNotFoundError as error:
         f"tuner.training.lightning needs {error.name}, which is not installed.",
         hint="Install it with: pip install 'tuner[lightning]'",
     ) from error
+
+_RESUME: Final = "resume.ckpt"
 
 
 class TunerCallback(Callback):
@@ -62,7 +65,7 @@ class TunerCallback(Callback):
             return None
         if not isinstance(content, bytes):
             raise Invalid("The checkpoint of this trial was not made by TunerCallback.")
-        file = self._trial.checkpoint_dir / "resume.ckpt"
+        file = self._trial.checkpoint_dir / _RESUME
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file.write_bytes(content)
         return str(file)
@@ -74,6 +77,10 @@ class TunerCallback(Callback):
             Invalid: If several do.
         """
         check_alone(trainer.world_size)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Remove the file of `ckpt_path`, which has been read."""
+        (self._trial.checkpoint_dir / _RESUME).unlink(missing_ok=True)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take note of it; the sanity check before the training does not count."""

@@ -219,6 +219,48 @@ def test_a_checkpoint_travels_to_the_next_attempt(client, name, tmp_path, monkey
     second.tell(0.25)
 
 
+@pytest.mark.parametrize("state", ["complete", "pruned", "fail"])
+def test_checkpoints_go_with_the_last_attempt_that_could_need_them(
+    client, tmp_path, monkeypatch, new_study, state
+):
+    name = f"ends-{state}"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    kept = tmp_path / "state" / "tuner" / "checkpoints" / name
+    study = new_study(client, name)
+    first, other = study.ask(), study.ask()
+    first.save_checkpoint({"epoch": 2}, 2)
+    (first.checkpoint_dir / "model.bin").write_bytes(b"mine")
+    other.save_checkpoint({"epoch": 1}, 1)
+    first.report(2, loss=0.5)
+    first.tell(state=state)
+    assert other.load_checkpoint() == {"epoch": 1}
+    if state == "fail":
+        client.rest.retry_trial(name, 0)
+        again = study.ask()
+        assert (again.number, again.load_checkpoint()) == (0, {"epoch": 2})
+        again.tell(0.5)
+    assert [path.name for path in first.checkpoint_dir.iterdir()] == ["model.bin"]
+    other.tell(state="fail")
+    assert other.checkpoint_dir.exists()
+    study.delete()
+    assert [path.name for path in kept.rglob("*") if path.is_file()] == ["model.bin"]
+
+
+def test_deleting_a_study_leaves_the_checkpoints_of_another_of_its_name(
+    client, name, tmp_path, monkeypatch, new_study
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    study = new_study(client, name)
+    trial = study.ask()
+    mine = trial.save_checkpoint({"epoch": 1}, 1)
+    others = mine.parent.with_name(f"0-{'f' * 12}") / mine.name
+    others.parent.mkdir()
+    others.write_bytes(mine.read_bytes())
+    trial.tell(state="fail")
+    study.delete()
+    assert (mine.exists(), others.exists()) == (False, True)
+
+
 def test_the_async_client_does_the_same_calls(store):
     async def work() -> list[int]:
         async with tuner.AsyncClient(database_url=f"sqlite:///{store}") as client:

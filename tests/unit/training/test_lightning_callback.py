@@ -149,6 +149,7 @@ def test_a_resumed_training_goes_on_as_if_never_stopped(parts, own_trial, optimi
     resumed.layers[2].p = 0.0
     fit(parts, second, resumed)
     assert sorted(second.rows) == [3, 4]
+    assert list(second.checkpoint_dir.iterdir()) == []
     assert {**first.rows, **second.rows} == whole.rows
 
 
