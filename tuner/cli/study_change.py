@@ -11,11 +11,10 @@ import typer
 from tuner.cli import grammar, views
 from tuner.cli.options import Json, Name
 from tuner.cli.session import Session, open_session
+from tuner.client.importing import import_trials
 from tuner.client.keeping import delete_study
 from tuner.core.wire import loads
 from tuner.errors import Invalid
-
-_BATCH = 10_000
 
 
 def edit(
@@ -150,15 +149,12 @@ def import_(
 ) -> None:
     """Import finished trials; they use up no budget.
 
-    Up to 10 000 are taken all or none.
+    They go in batches of 500, each of which is taken whole or not at all.
     """
     session = open_session(ctx, json=json)
     trials = read_trials(file)
-    made: list[Any] = []
     with session.client(create=False) as client:
-        for start in range(0, len(trials), _BATCH):
-            answer = client.rest.add_trials(name, {"trials": trials[start : start + _BATCH]})
-            made += answer["trials"]
+        made = import_trials(client.rest, name, trials)
     if json:
         session.out.document({"trials": made})
         return

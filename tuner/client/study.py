@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tuner.client import formats
 from tuner.client.events import Event, follow
+from tuner.client.importing import import_trials
 from tuner.client.keeping import delete_study
 from tuner.client.optimize import Progress, optimize_here, optimize_with_workers
 from tuner.client.pages import every
@@ -160,7 +161,10 @@ class Study:
         return self._add([{"params": dict(item), **extra} for item in many])
 
     def import_trials(self, trials: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Add trials that were run elsewhere; all or none.
+        """Add trials that were run elsewhere.
+
+        They go in batches of 500, each of which is taken whole or not at all, so that a long
+        import holds nobody up.
 
         Args:
             trials: Mappings with `params`, `values`, and `state` (`complete` unless given), as in
@@ -170,9 +174,11 @@ class Study:
             The new trials.
 
         Raises:
-            Invalid: For a mistake in any of them, with its path.
+            Invalid: For a mistake in any of them, with its path; the batches before are in, and
+                the hint says how many trials these are.
         """
-        return self._add([{"state": "complete", **item} for item in trials])
+        given = [study_data({"state": "complete", **item}) for item in trials]
+        return import_trials(self.client.rest, self.name, given)
 
     def pause(self, now: bool = False) -> Self:
         """Hand out no more trials; with `now` ask the running ones to stop too."""
