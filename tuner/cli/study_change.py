@@ -100,7 +100,10 @@ def delete(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a study with all its trials, for good, and their checkpoints on this machine."""
+    """Delete a study with all its trials, for good.
+
+    The checkpoints that its trials keep on this machine go too.
+    """
     session = open_session(ctx)
     with session.client(create=False) as client:
         study = client.rest.get_study(name)
