@@ -280,9 +280,11 @@ def lease_trials(
     )
 
 
-def worker_heartbeat(worker_id: str, leases: Sequence[str]) -> Operation[Json]:
-    """Renew all leases of a worker: `{lease_expires_at, stop: […]}`."""
-    body = {"leases": list(leases)}
+def worker_heartbeat(
+    worker_id: str, leases: Sequence[str], leaving: bool = False
+) -> Operation[Json]:
+    """Renew all leases of a worker: `{lease_expires_at, stop: […]}`; `leaving`: it ends."""
+    body = {"leases": list(leases), **({"leaving": True} if leaving else {})}
     return Operation("POST", _worker(worker_id, "heartbeat"), read_json, body=body)
 
 

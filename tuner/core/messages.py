@@ -217,9 +217,10 @@ class WorkerLease(Value):
 
 
 class WorkerHeartbeat(Value):
-    """Body of worker heartbeat: all leases that the worker holds."""
+    """Body of worker heartbeat: all leases that the worker holds, and whether this is its last."""
 
     leases: tuple[Lease, ...] = Field(default=(), max_length=10_000)
+    leaving: bool = False
 
     @model_validator(mode="before")
     @classmethod

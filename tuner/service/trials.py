@@ -187,7 +187,8 @@ def best(tx: Tx, name: str) -> dict[str, Any]:
     if len(spec_of(study.spec).objectives) > 1:
         raise Conflict(
             f"Study {name!r} has several objectives, so it has no single best trial.",
-            hint="Read its Pareto front: GET …/pareto.",
+            hint="Read its Pareto front: study.pareto in Python, GET …/pareto over HTTP, or"
+            f" tuner study best {name}",
         )
     row = None if study.best_id is None else trials.get(tx, study.best_id)
     if row is None:

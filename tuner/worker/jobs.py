@@ -11,7 +11,7 @@ from typing import Any
 
 from tuner import settings
 from tuner.client.client import Client
-from tuner.client.trial import checkpoint_folder
+from tuner.client.keeping import checkpoint_folder
 from tuner.worker.attempt import Attempt
 from tuner.worker.executors.base import Job
 from tuner.worker.logs import LogFile
