@@ -12,7 +12,8 @@ from tuner.core.lifecycle import RETRYABLE
 from tuner.core.names import PARAMETER_NAME, STUDY_NAME
 from tuner.core.parameter import CLASSES
 from tuner.core.space import RESERVED
-from tuner.core.study import Budget, Constraint, Objective, Size, TrialSpec
+from tuner.core.space_spec import Size
+from tuner.core.study import Budget, Constraint, Objective, TrialSpec
 from tuner.optimizers import registry as optimizers
 from tuner.pruners import registry as pruners
 from tuner.samplers import registry as samplers
