@@ -198,5 +198,5 @@ def test_a_pickled_sampler_and_a_fresh_process_go_on_as_before(spec):
 
 @pytest.mark.parametrize("spec", [{"name": "balanced"}, {"name": "gp", "each": "optimizer"}])
 def test_a_study_file_cannot_ask_for_it_by_name(spec):
-    with pytest.raises(Invalid, match="no sampler is named|unknown key 'each'"):
+    with pytest.raises(Invalid, match=r"no sampler is named|unknown key 'each'"):
         registry.read(Named(**spec))

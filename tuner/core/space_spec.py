@@ -70,23 +70,7 @@ class SpaceSpec(BaseModel):
             raise InvalidSpace.at(path, "expected a mapping of parameters.", found=repr(data)[:80])
         if not data and optimizers is None:
             raise InvalidSpace.at(path, "has no parameters; name at least one.")
-        if not set(data) & {"optimizers", "parameters"}:
-            data, inner = {"parameters": data}, path
-        else:
-            inner = join(path, "parameters")
-            for key in data:
-                if key not in ("optimizers", "parameters"):
-                    raise InvalidSpace.at(
-                        join(path, key),
-                        "beside optimizers or parameters nothing else may stand; move it under"
-                        " parameters.",
-                        found=key,
-                        allowed=["optimizers", "parameters"],
-                    )
-        raw = data.get("parameters") or {}
-        if not isinstance(raw, Mapping):
-            raise InvalidSpace.at(inner, "expected a mapping of names to parameters.")
-        choice = data.get("optimizers")
+        choice, raw, inner = _parts(data, path)
         if choice is not None:
             own = parse(OptimizerChoice, choice, join(path, "optimizers"), InvalidSpace)
             _check_same(own, optimizers)
@@ -98,6 +82,26 @@ class SpaceSpec(BaseModel):
             check_name(name, inner)
             parameters[name] = _read_entry(item, join(inner, name), optimizers is not None)
         return cls(optimizers=optimizers, parameters=parameters)
+
+
+def _parts(data: Mapping[str, Any], path: str) -> tuple[Any, Mapping[str, Any], str]:
+    """The shorthand as given, the parameters, and the path of these."""
+    if not set(data) & {"optimizers", "parameters"}:
+        return None, data, path
+    for key in data:
+        if key not in ("optimizers", "parameters"):
+            raise InvalidSpace.at(
+                join(path, key),
+                "beside optimizers or parameters nothing else may stand; move it under"
+                " parameters.",
+                found=key,
+                allowed=["optimizers", "parameters"],
+            )
+    inner = join(path, "parameters")
+    raw = data.get("parameters") or {}
+    if not isinstance(raw, Mapping):
+        raise InvalidSpace.at(inner, "expected a mapping of names to parameters.")
+    return data.get("optimizers"), raw, inner
 
 
 def _check_same(own: OptimizerChoice, compared: OptimizerChoice | None) -> None:

@@ -205,20 +205,11 @@ class StudySpec(Value):
         check_plain(data)
         data = {key: value for key, value in data.items() if value is not None}
         is_single = "objective" in data
-        if is_single:
-            if "objectives" in data:
-                raise Invalid.at("objective", "give either objective or objectives, not both.")
-            data["objectives"] = (_objective(data.pop("objective")),)
-        elif isinstance(data.get("objectives"), list | tuple):
-            data["objectives"] = tuple(_objective(item) for item in data["objectives"])
-        if isinstance(data.get("constraints"), list):
-            data["constraints"] = tuple(data["constraints"])
-        form = CompareForm.read(data["compare"]) if "compare" in data else None
-        compared = None if form is None else form.optimizers
-        if "space" in data or compared is not None:
-            data["space"] = SpaceSpec.read(data.get("space", {}), optimizers=compared)
-        if form is not None and "space" in data:
-            data["compare"], data["budget"] = _comparison(form, data)
+        _lay_out_metrics(data)
+        if "compare" in data:
+            _lay_out_comparison(data)
+        elif "space" in data:
+            data["space"] = SpaceSpec.read(data["space"])
         try:
             return parse(cls, data)
         except Invalid as error:
@@ -308,15 +299,31 @@ class StudySpec(Value):
         return data
 
 
-def _comparison(form: CompareForm, data: Mapping[str, Any]) -> tuple[Compare, Any]:
-    """`compare` written out, and the budget with the trials that it takes."""
+def _lay_out_metrics(data: dict[str, Any]) -> None:
+    """The short forms of objectives and constraints."""
+    if "objective" in data:
+        if "objectives" in data:
+            raise Invalid.at("objective", "give either objective or objectives, not both.")
+        data["objectives"] = (_objective(data.pop("objective")),)
+    elif isinstance(data.get("objectives"), list | tuple):
+        data["objectives"] = tuple(_objective(item) for item in data["objectives"])
+    if isinstance(data.get("constraints"), list):
+        data["constraints"] = tuple(data["constraints"])
+
+
+def _lay_out_comparison(data: dict[str, Any]) -> None:
+    """Write out `compare`: its optimizers into the space, the trials it takes into the budget."""
+    form = CompareForm.read(data["compare"])
+    if "space" not in data and form.optimizers is None:
+        return
+    data["space"] = SpaceSpec.read(data.get("space", {}), optimizers=form.optimizers)
     chosen = data["space"].optimizers
     number = 0 if chosen is None else len(chosen.names)
     budget = parse(Budget, data.get("budget", {}), "budget")
     compare = form.written_out(number, budget.trials)
     if budget.trials is None and number and compare.trials is not None:
         budget = budget.model_copy(update={"trials": compare.numbers(number)})
-    return compare, budget
+    data["compare"], data["budget"] = compare, budget
 
 
 def _objective(data: Any) -> Any:
