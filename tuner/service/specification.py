@@ -44,9 +44,9 @@ def define(data: Any) -> Definition:
         Invalid: With the path to the mistake, what was found, what is allowed, the nearest name.
     """
     spec = StudySpec.read(data)
-    space = expanded_space(spec)
     if spec.compare is not None:
-        _check_comparison(spec, space)
+        _check_comparison(spec)
+    space = expanded_space(spec)
     sampler_spec = samplers.read(spec.sampler)
     sampler = samplers.build(_with_branches(spec, sampler_spec))
     sampler.check(space, len(spec.objectives), spec.budget.trials)
@@ -83,16 +83,16 @@ def expanded_space(spec: StudySpec) -> Space:
     return merge(made, spec.space.parameters)
 
 
-def _check_comparison(spec: StudySpec, space: Space) -> None:
+def _check_comparison(spec: StudySpec) -> None:
     """Refuse a comparison that would not treat its optimizers alike."""
     names = spec.compared
-    chosen = space[OPTIMIZER]
-    found = getattr(chosen, "choices", ())
-    if list(found) != list(names):
+    own = spec.space.parameters.get(OPTIMIZER, {})
+    kind, choices = own.get("type", "categorical"), own.get("choices", list(names))
+    if kind != "categorical" or list(choices) != list(names):
         raise InvalidSpace.at(
             join("space.parameters", OPTIMIZER),
             f"must have exactly the compared optimizers as choices, in order: {', '.join(names)}.",
-            found=list(found) or chosen.type,
+            found=list(choices) if kind == "categorical" else kind,
             allowed=list(names),
         )
     if spec.sampler.name == "grid":
