@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 POLL_S: Final = 0.5
 _ABORT_S: Final = 10.0
 _TICK_S: Final = 0.05
-_COMPARED: Final = ("objectives", "constraints", "space", "sampler", "pruner", "trial")
+_COMPARED: Final = ("objectives", "constraints", "space", "sampler", "pruner", "compare", "trial")
 _BUDGET: Final = ("trials", "seconds", "target")
 
 
@@ -113,6 +113,9 @@ def create_or_resume(out: Output, client: Client, data: dict[str, Any]) -> dict[
 
 
 def _require_same(study: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    # what each optimizer of a comparison is tuned with is a budget, and may change
+    study = {**study, "compare": _without_budget(study)}
+    wanted = {**wanted, "compare": _without_budget(wanted)}
     different = [key for key in _COMPARED if _plain(study.get(key)) != _plain(wanted.get(key))]
     if different:
         name = study["name"]
@@ -122,6 +125,14 @@ def _require_same(study: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
             hint=f"Only budget and tags may change. Start a new study: --name {name}-2, or put"
             " the old values back.",
         )
+
+
+def _without_budget(study: Mapping[str, Any]) -> dict[str, Any] | None:
+    compare = study.get("compare")
+    if compare is None:
+        return None
+    kept = {key: compare[key] for key in compare if key not in ("trials", "seconds")}
+    return {**kept, "by": "seconds" if "seconds" in compare else "trials"}
 
 
 def differences(
@@ -170,6 +181,10 @@ def _apply_changes(
         change["budget"] = {key: budget.get(key) for key in _BUDGET}
     if _plain(study.get("tags")) != _plain(wanted.get("tags")):
         change["tags"] = wanted.get("tags") or {}
+    each = study.get("compare")
+    if each and each != wanted["compare"]:
+        key = "seconds" if "seconds" in each else "trials"
+        change["compare"] = {key: wanted["compare"][key]}
     if not change:
         return study
     changed: dict[str, Any] = client.rest.change_study(study["name"], **change)
