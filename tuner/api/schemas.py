@@ -219,8 +219,8 @@ def _study() -> dict[str, Any]:
         "comparison": {
             **_OBJECT_OR_NULL,
             "description": "How far a comparison is: `phase` (searching, confirming, complete),"
-            " `searched` of `search_trials`, `confirmed` of `confirm_trials`, and `seconds` of"
-            " training by optimizer.",
+            " `searched` of `search_trials`, `confirmed` of `confirm_trials`, with a budget"
+            " of seconds `seconds` of training by optimizer.",
         },
         "trial": _OBJECT_OR_NULL,
         "tags": _OBJECT,

@@ -27,9 +27,6 @@ class Flags:
     """The flags of `create` that describe a study, as given."""
 
     optimizers: str | None
-    compare: str | None
-    seeds: int | None
-    seconds_each: float | None
     size: str | None
     params: list[str]
     metrics: list[str]
@@ -39,6 +36,9 @@ class Flags:
     budget: dict[str, float | None]
     tags: list[str]
     runner: dict[str, Any]
+    compare: str | None = None
+    seeds: int | None = None
+    seconds_each: float | None = None
 
     @property
     def given(self) -> bool:
@@ -146,9 +146,6 @@ def create(  # noqa: PLR0913 - one argument per option
     """Create a study from flags or from a file."""
     flags = Flags(
         optimizers,
-        compare,
-        seeds,
-        seconds_each,
         size,
         param or [],
         metric or [],
@@ -159,6 +156,9 @@ def create(  # noqa: PLR0913 - one argument per option
         tag or [],
         {"task": task, "set": set_, "python": python, "command": command,
          "gpus": gpus, "cpus": cpus, "timeout": timeout},
+        compare,
+        seeds,
+        seconds_each,
     )  # fmt: skip
     data = _data(name, file, flags)
     session = open_session(ctx, json=json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -176,7 +177,7 @@ def _apply_changes(
 ) -> dict[str, Any]:
     """Give the study the file's budget and tags where they differ, and say so."""
     change: dict[str, Any] = {}
-    if _plain(study.get("budget")) != _plain(wanted.get("budget")):
+    if _is_other_budget(client, study, wanted):
         budget = wanted.get("budget") or {}
         change["budget"] = {key: budget.get(key) for key in _BUDGET}
     if _plain(study.get("tags")) != _plain(wanted.get("tags")):
@@ -192,6 +193,20 @@ def _apply_changes(
         before, after = _short(_plain(study.get(key))), _short(_plain(changed.get(key)))
         out.say(f"Changed {key} of study {study['name']}: {before} -> {after}.")
     return changed
+
+
+def _is_other_budget(client: Client, study: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether the file asks for another budget; what a confirmation has added does not count."""
+    now, then = dict(study.get("budget") or {}), dict(wanted.get("budget") or {})
+    if _plain(now) == _plain(then):
+        return False
+    has_more = (now.pop("trials", None) or 0) > (then.pop("trials", None) or math.inf)
+    if not has_more or _plain(now) != _plain(then):
+        return True
+    if study.get("compare"):
+        return bool(study["compare"] != wanted["compare"])
+    waiting = client.rest.list_trials(study["name"], state="waiting", limit=1000)["items"]
+    return not any(result.is_replicate(trial) for trial in waiting)
 
 
 def _local_workers(

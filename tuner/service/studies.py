@@ -69,10 +69,9 @@ def view(tx: Tx, row: Row[Any]) -> dict[str, Any]:
         data["state_reason"] = "; ".join(filter(None, reasons)) or None
     spec = spec_of(row.spec)
     if spec.compare is not None:
-        data["comparison"] = {
-            **confirming.view(tx, row, spec),
-            "seconds": branches.seconds_used(tx, row, spec),
-        }
+        data["comparison"] = confirming.view(tx, row, spec)
+        if spec.compare.seconds is not None:
+            data["comparison"]["seconds"] = branches.seconds_used(tx, row, spec)
     return data
 
 

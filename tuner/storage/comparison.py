@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, case, func, select
+from sqlalchemy import Row, Subquery, case, func, select
 
 from tuner.storage.engine import Tx
-from tuner.storage.tables import trials
+from tuner.storage.tables import measurements, trials
 
+SECONDS: Final = "seconds"
 _ENDED = trials.c.state.in_(("complete", "pruned", "fail"))
 
 
@@ -20,7 +21,8 @@ class Branch(NamedTuple):
         made: Trials given out.
         ended: Of them, those that have ended.
         failed: Of these, those that failed.
-        seconds: From start to end of the last attempt, summed over the ended ones.
+        seconds: Of training, summed over the ended ones: the most that the last attempt has
+            reported as the metric `seconds`, else from its start to its end.
     """
 
     made: int = 0
@@ -40,7 +42,8 @@ class Phase(NamedTuple):
 def branches(tx: Tx, study_id: int, n: int) -> dict[int, Branch]:
     """The branches that have trials, by sampler index modulo `n`."""
     place = trials.c.sampler_index % n
-    spent = trials.c.finished_at - trials.c.started_at
+    reported = _reported_seconds(study_id)
+    spent = func.coalesce(reported.c.seconds, trials.c.finished_at - trials.c.started_at)
     rows = tx.all(
         select(
             place.label("place"),
@@ -49,6 +52,7 @@ def branches(tx: Tx, study_id: int, n: int) -> dict[int, Branch]:
             func.sum(case((trials.c.state == "fail", 1), else_=0)).label("failed"),
             func.sum(case((_ENDED, spent), else_=0.0)).label("seconds"),
         )
+        .join(reported, reported.c.trial_id == trials.c.id, isouter=True)
         .where(trials.c.study_id == study_id, trials.c.sampler_index.is_not(None))
         .group_by(place)
     )
@@ -56,6 +60,21 @@ def branches(tx: Tx, study_id: int, n: int) -> dict[int, Branch]:
         int(row.place): Branch(row.made, int(row.ended), int(row.failed), float(row.seconds or 0))
         for row in rows
     }
+
+
+def _reported_seconds(study_id: int) -> Subquery:
+    """`seconds` by `trial_id`, of trials that have reported them."""
+    return (
+        select(measurements.c.trial_id, func.max(measurements.c.value).label("seconds"))
+        .join(trials, trials.c.id == measurements.c.trial_id)
+        .where(
+            trials.c.study_id == study_id,
+            measurements.c.metric == SECONDS,
+            measurements.c.attempt == trials.c.attempt,
+        )
+        .group_by(measurements.c.trial_id)
+        .subquery()
+    )
 
 
 def ranked(tx: Tx, study_id: int) -> Sequence[Row[Any]]:
