@@ -288,6 +288,7 @@ def test_the_same_comparison_again_is_the_same_study(service):
     first = service.run(service.manager.create_study(body))
     again = service.run(service.manager.create_study(body))
     assert (first.status, again.status) == (201, 200)
+    assert first.body["comparison"] == again.body["comparison"]
     written = {key: first.body[key] for key in ("name", "objectives", "space", "sampler")}
     written |= {key: first.body[key] for key in ("pruner", "budget", "compare")}
     assert written["compare"] == {"trials": 20, "seeds": 5}

@@ -40,7 +40,7 @@ def create(tx: Tx, definition: Definition) -> Answer:
         _insert(tx, definition)
         row = study_of(tx, spec.name)
         events.add(tx, row, "study.created")
-        return Answer(201, study_view(row, None, tx.now))
+        return Answer(201, _with_comparison(tx, row, study_view(row, None, tx.now)))
     changed = _differences(spec_of(existing.spec), spec)
     if changed:
         raise StudyExists(
@@ -67,6 +67,11 @@ def view(tx: Tx, row: Row[Any]) -> dict[str, Any]:
     if row.state == StudyState.ACTIVE and row.n_running == 0:
         reasons = [data["state_reason"], why_idle(tx, row)]
         data["state_reason"] = "; ".join(filter(None, reasons)) or None
+    return _with_comparison(tx, row, data)
+
+
+def _with_comparison(tx: Tx, row: Row[Any], data: dict[str, Any]) -> dict[str, Any]:
+    """The study object with how far its comparison is, if it compares."""
     spec = spec_of(row.spec)
     if spec.compare is not None:
         data["comparison"] = confirming.view(tx, row, spec)
