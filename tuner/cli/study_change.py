@@ -17,7 +17,7 @@ from tuner.core.wire import loads
 from tuner.errors import Invalid
 
 
-def edit(
+def edit(  # noqa: PLR0913 - one argument per option
     ctx: typer.Context,
     name: Name,
     trials: Annotated[
@@ -31,6 +31,12 @@ def edit(
         str | None,
         typer.Option(metavar="V", help="Budget: stop when the objective is there; none: never."),
     ] = None,
+    seconds_each: Annotated[
+        float | None,
+        typer.Option(
+            "--seconds-each", metavar="S", help="Of a comparison: seconds of each optimizer."
+        ),
+    ] = None,
     tag: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Set a tag. May be repeated.")
     ] = None,
@@ -38,13 +44,15 @@ def edit(
 ) -> None:
     """Change budget or tags.
 
-    A larger budget, or one without a limit, makes a finished study active again.
+    A larger budget, or one without a limit, makes a finished study active again. In a comparison of
+    n optimizers --trials N gives each N/n trials, less the seeds that confirm it.
     """
     session = open_session(ctx, json=json)
     given = {"trials": trials, "seconds": seconds, "target": target}
     budget = {key: _limit(key, text) for key, text in given.items() if text is not None}
     tags = grammar.pairs(tag or [], "A tag is --tag KEY=VALUE")
-    if not budget and not tags:
+    compare = None if seconds_each is None else {"seconds": seconds_each}
+    if not budget and not tags and not compare:
         raise Invalid(
             "There is nothing to change.", hint="Give --trials, --seconds, --target or --tag."
         )
@@ -54,8 +62,39 @@ def edit(
             name,
             budget=budget or None,
             tags={**before.get("tags", {}), **tags} if tags else None,
+            compare=compare,
         )
     _changed(session, study, "Changed")
+
+
+def confirm(
+    ctx: typer.Context,
+    name: Name,
+    seeds: Annotated[int, typer.Option(metavar="K", help="Fresh seeds for each setting.")] = 5,
+    top: Annotated[
+        int,
+        typer.Option(metavar="N", help="Settings; in a comparison so many of each optimizer."),
+    ] = 1,
+    json: Json = False,
+) -> None:
+    """Queue the best setting to be run again on fresh seeds.
+
+    Was it luck? Again: further seeds. A finished study becomes active; run it as before, with
+    tuner study run or tuner worker start.
+    """
+    session = open_session(ctx, json=json)
+    with session.client(create=False) as client:
+        made = client.rest.confirm_study(name, seeds, top)
+    if json:
+        session.out.document(made)
+        return
+    confirmed = sorted({trial["user_attrs"]["confirms"] for trial in made["trials"]})
+    session.out.text(" ".join(str(trial["number"]) for trial in made["trials"]))
+    session.out.say(
+        f"Queued {len(made['trials'])} trials of study {name}: trial"
+        f"{'' if len(confirmed) == 1 else 's'} {', '.join(map(str, confirmed))} on {seeds} fresh"
+        f" seed{'' if seeds == 1 else 's'}."
+    )
 
 
 def pause(

@@ -95,10 +95,17 @@ def change_study(
     now: bool | None = None,
     budget: Mapping[str, Any] | None = None,
     tags: Mapping[str, Any] | None = None,
+    compare: Mapping[str, Any] | None = None,
 ) -> Operation[Json]:
     """Pause (`now`: running trials too), resume, stop; change budget or tags."""
-    body = _given(state=state, now=now, budget=budget, tags=tags)
+    body = _given(state=state, now=now, budget=budget, tags=tags, compare=compare)
     return Operation("PATCH", _study(name), read_json, body=body)
+
+
+def confirm_study(name: str, seeds: int = 5, top: int = 1) -> Operation[Json]:
+    """Queue the best settings on fresh seeds: `{trials}`."""
+    body = {"seeds": seeds, "top": top}
+    return Operation("POST", _study(name, "confirm"), read_json, {}, body, Repeat.KEYED)
 
 
 def delete_study(name: str) -> Operation[None]:

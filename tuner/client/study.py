@@ -53,7 +53,8 @@ class Study:
     def spec(self) -> dict[str, Any]:
         """The specification, written out, as last read."""
         keys = ("name", "objectives", "constraints", "space", "sampler", "pruner", "budget")
-        return {key: self.data[key] for key in (*keys, "trial", "tags") if self.data.get(key)}
+        all_keys = (*keys, "compare", "trial", "tags")
+        return {key: self.data[key] for key in all_keys if self.data.get(key)}
 
     @property
     def state(self) -> str:
@@ -180,6 +181,25 @@ class Study:
         given = [study_data({"state": "complete", **item}) for item in trials]
         return import_trials(self.client.rest, self.name, given)
 
+    def confirm(self, seeds: int = 5, top: int = 1) -> list[dict[str, Any]]:
+        """Queue the best setting to be run again on fresh seeds; again: on further ones.
+
+        A finished study becomes active; what its budget of trials lacks is added to it. The
+        trials have `user_attrs` `{"confirms": number, "replicate": 1, 2, …}`.
+
+        Args:
+            seeds: How many fresh seeds for each setting.
+            top: How many settings; in a comparison of optimizers so many of each.
+
+        Returns:
+            The new trials, which wait to be run.
+
+        Raises:
+            NoResultYet: If there is nothing to confirm.
+            Conflict: If the study has several objectives.
+        """
+        return list(self.client.rest.confirm_study(self.name, seeds, top)["trials"])
+
     def pause(self, now: bool = False) -> Self:
         """Hand out no more trials; with `now` ask the running ones to stop too."""
         return self.change(state="paused", now=True if now else None)
@@ -199,9 +219,14 @@ class Study:
         now: bool | None = None,
         budget: Mapping[str, Any] | None = None,
         tags: Mapping[str, Any] | None = None,
+        compare: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Change state, budget (`trials`, `seconds`, `target`) or tags."""
-        self.data = self.client.rest.change_study(self.name, state, now, budget, tags)
+        """Change state, budget (`trials`, `seconds`, `target`), tags, or a comparison's budget.
+
+        `compare` takes the `trials` or `seconds` of each optimizer.
+        """
+        change = self.client.rest.change_study
+        self.data = change(self.name, state, now, budget, tags, compare)
         return self
 
     def delete(self) -> None:

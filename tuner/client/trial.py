@@ -111,6 +111,12 @@ class Trial:
         return self._metrics or ()
 
     @property
+    def replicate(self) -> int:
+        """0 for a trial of the search; n for the n-th repetition of one on a fresh seed."""
+        value = self.user_attrs.get("replicate")
+        return value if type(value) is int and value > 0 else 0
+
+    @property
     def stop_reason(self) -> str | None:
         """Why the trial is to stop, as far as is known; asks nobody."""
         return self._reporter.reason

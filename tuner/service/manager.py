@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 from tuner.core.messages import (
     Ask,
+    Confirm,
     Heartbeat,
     Log,
     NewTrial,
@@ -32,9 +33,10 @@ from tuner.service.rendering import Rendering
 from tuner.service.specification import define
 from tuner.service.suggest import Suggester
 from tuner.service.upkeep import Upkeep
+from tuner.service.views import event_view
 from tuner.storage import events, schema
 from tuner.storage import studies as study_rows
-from tuner.storage.clock import Clock, rfc3339
+from tuner.storage.clock import Clock
 from tuner.storage.connect import connect
 from tuner.storage.engine import Database, Tx
 
@@ -136,6 +138,13 @@ class Manager:
     async def change_study(self, name: str, body: StudyChange) -> dict[str, Any]:
         """Change state, budget, tags."""
         return await self._write(lambda tx: studies.change(tx, name, body))
+
+    async def confirm_study(self, name: str, body: Confirm, key: str | None = None) -> Answer:
+        """Queue the best settings on fresh seeds."""
+        used = make_key(key, f"POST /studies/{name}/confirm", body.model_dump(mode="json"))
+        return await self._write(
+            lambda tx: once(tx, used, lambda tx: studies.confirm(tx, name, body))
+        )
 
     async def delete_study(self, name: str) -> None:
         """Delete a study with everything in it."""
@@ -304,17 +313,8 @@ class Manager:
         def work(tx: Tx) -> list[dict[str, Any]]:
             found = None if study is None else study_rows.find(tx, study)
             study_id = None if found is None else found.id
-            return [
-                {
-                    "id": row.id,
-                    "event": row.event,
-                    "study": row.study,
-                    "number": row.number,
-                    "at": rfc3339(row.at),
-                    "data": trials.params_of(row.data),
-                }
-                for row in events.after(tx, after, study_id=study_id, limit=limit, gone=study)
-            ]
+            rows = events.after(tx, after, study_id=study_id, limit=limit, gone=study)
+            return [event_view(row) for row in rows]
 
         return await self._read(work)
 

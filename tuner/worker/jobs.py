@@ -55,6 +55,7 @@ class Jobs:
             settings.LEASE: attempt.lease,
             settings.PARAMS: str(params_file),
             settings.CHECKPOINT_DIR: str(checkpoints),
+            settings.REPLICATE: str((trial.get("user_attrs") or {}).get("replicate", 0)),
         }
         if token is not None:
             env[settings.TOKEN] = token

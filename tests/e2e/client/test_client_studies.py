@@ -61,6 +61,36 @@ def test_optimize_here_runs_to_the_number_asked_for_then_to_the_budget(
     assert study.state == "finished"
 
 
+def test_optimize_waits_for_the_confirmation_while_others_run_the_last_of_the_search(client, name):
+    study = client.create_study(
+        name,
+        objective="loss",
+        compare={"optimizers": ["adamw", "sgd"], "trials": 1, "seeds": 2},
+        sampler="random",
+    )
+    held = study.ask()
+    replicates = []
+
+    def objective(trial):
+        replicates.append(trial.replicate)
+        return 0.5
+
+    thread = threading.Thread(target=study.optimize, args=(objective,))
+    thread.start()
+    while client.get_study(name).counts["complete"] == 0:
+        thread.join(0.05)
+    assert client.get_study(name).ask() is None
+    held.tell(0.4)
+    thread.join(60)
+    assert study.state == "finished"
+    assert replicates == [0, 1, 1, 2, 2]
+    more = study.confirm(seeds=1)
+    assert [trial["user_attrs"]["replicate"] for trial in more] == [3, 3]
+    assert study.state == "active"
+    study.optimize(objective, workers=2)
+    assert study.counts["complete"] == 8
+
+
 def test_a_pruner_stops_trials_through_the_client(client, name, new_study):
     study = new_study(
         client, name, pruner={"name": "median", "n_startup": 2}, budget={"trials": 12}
