@@ -154,7 +154,7 @@ class Training:
         return taken.loss.item(), outputs[0]
 
     def _measure(self, train_loss: float, train_accuracy: float) -> dict[str, float]:
-        with evaluation_weights(self._optimizer), self._diagnostics.validation():
+        with self._diagnostics.validation(), evaluation_weights(self._optimizer):
             val_loss, val_accuracy = self._problem.validate()
         if val_loss < self._least:
             self._least, self._waited = val_loss, 0
