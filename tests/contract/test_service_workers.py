@@ -26,8 +26,9 @@ class Worker:
         )
         return answer.body["trials"]
 
-    def heartbeat(self, *trials):
-        body = WorkerHeartbeat(leases=tuple(trial["lease"] for trial in trials))
+    def heartbeat(self, *trials, leaving=False):
+        leases = tuple(trial["lease"] for trial in trials)
+        body = WorkerHeartbeat(leases=leases, leaving=leaving)
         return self.service.run(self.service.manager.worker_heartbeat(self.id, body))
 
     def view(self):
@@ -104,6 +105,46 @@ def test_a_built_in_task_needs_no_permission_but_a_runner(service):
     )
     assert Worker(service, runners=["python"]).lease(1, [name]) == []
     assert len(Worker(service, runners=["task"]).lease(1, [name])) == 1
+
+
+SOAP = {"task": {"dataset": "digits", "model": "mlp", "epochs": 1}}
+GROUPED = {"task": {**SOAP["task"], "groups": [{"match": "4", "optimizer": "adan"}]}}
+
+
+@pytest.mark.parametrize(
+    ("trial", "optimizers", "labels", "fits"),
+    [
+        (SOAP, ["soap", "adam"], {}, False),
+        (SOAP, ["soap", "adam"], {"extras": ""}, False),
+        (SOAP, ["soap", "adam"], {"extras": "optimizers"}, True),
+        (SOAP, ["soap", "adam"], {"extras": "others,optimizers"}, True),
+        (SOAP, ["adam"], {}, True),
+        (GROUPED, ["sgd"], {}, False),
+        (GROUPED, ["sgd"], {"extras": "optimizers"}, True),
+        (PYTHON, ["soap"], {}, True),
+    ],
+)
+def test_a_task_goes_only_to_workers_that_have_its_optimizers_extras(
+    service, trial, optimizers, labels, fits
+):
+    name = service.new_study(
+        trial=trial, objective=["val_loss", "minimize"], space={"optimizers": optimizers}
+    )
+    assert len(Worker(service, allow=["*"], labels=labels).lease(1, [name])) == int(fits)
+
+
+def test_the_state_reason_says_which_extra_no_live_worker_has(service):
+    name = service.new_study(
+        trial=SOAP, objective=["val_loss", "minimize"], space={"optimizers": ["soap", "adan"]}
+    )
+    assert "start one with" in service.study(name)["state_reason"]
+    Worker(service)
+    assert service.study(name)["state_reason"] == (
+        "no live worker has the extra optimizers (soap, adan); install it there with:"
+        " pip install 'tuner[optimizers]'"
+    )
+    Worker(service, labels={"extras": "optimizers"})
+    assert service.study(name)["state_reason"] is None
 
 
 def test_leases_fit_what_is_free(service):
@@ -190,6 +231,21 @@ def test_a_worker_not_heard_of_is_lost(service):
     assert worker.view()["state"] == "lost"
     worker.heartbeat()
     assert worker.view()["state"] == "live"
+
+
+def test_a_worker_that_leaves_is_forgotten_at_once(fresh_service):
+    service = fresh_service
+    name = service.new_study(trial=PYTHON)
+    worker = Worker(service, allow=["*"])
+    (trial,) = worker.lease(1, [name])
+    assert service.study(name)["state_reason"] is None
+    service.clock.advance(50)
+    for _ in range(2):  # a repeat changes nothing
+        assert worker.heartbeat(trial, leaving=True)["draining"] is True
+    assert service.run(service.manager.list_workers())["items"] == []
+    assert service.expire(50) == 0, "the lease was renewed: what it still sends is taken"
+    service.tell(trial, 1.0)
+    assert "tuner worker start" in service.study(name)["state_reason"]
 
 
 def test_a_study_that_no_live_worker_may_run_says_so(fresh_service):

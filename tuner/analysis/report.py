@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tuner.analysis import markdown, page, series, summary
+from tuner.analysis.advice.collect import advise
+from tuner.analysis.diagnosis.examine import diagnostics, findings_of
 from tuner.analysis.evidence import Evidence
 from tuner.analysis.importance import explain
 from tuner.analysis.notes import notes, repeats
@@ -46,10 +48,12 @@ def build_report(
     evidence = Evidence.read(study, trials, measurements)
     rows = summary.per_optimizer(evidence)
     explained = explain(evidence)
+    findings = findings_of(evidence)
     order = [row["name"] for row in explained["parameters"]]
     best = None if evidence.is_multi or not evidence.results else evidence.results[0]
     return {
         "study": _head(evidence),
+        "advice": advise(evidence, explained, findings),
         "counts": summary.counts(evidence.trials),
         "timing": summary.timing(evidence),
         "best": summary.describe(evidence, best),
@@ -59,6 +63,7 @@ def build_report(
         "curves": series.curves(evidence),
         "importance": explained,
         "slices": series.slices(evidence, order),
+        "diagnostics": diagnostics(evidence, findings),
         "failures": summary.failures(evidence),
         "notes": notes(evidence, rows),
         "reproducibility": _reproducibility(evidence),

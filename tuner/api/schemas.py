@@ -20,6 +20,7 @@ BODIES: Final = (
     messages.NewTrial,
     messages.NewTrials,
     messages.StudyChange,
+    messages.Confirm,
     messages.NewWorker,
     messages.WorkerLease,
     messages.WorkerHeartbeat,
@@ -50,7 +51,11 @@ TRIAL: Final[dict[str, Any]] = {
     "created_at": _TIME,
     "started_at": _TIME_OR_NULL,
     "finished_at": _TIME_OR_NULL,
-    "user_attrs": _OBJECT,
+    "user_attrs": {
+        **_OBJECT,
+        "description": "Free, but for `confirms` and `replicate`: this trial repeats the trial of"
+        " that number on its n-th fresh seed.",
+    },
     "sampler": {
         **_OBJECT_OR_NULL,
         "description": "What made it, and how many results it had not yet seen (`unseen`).",
@@ -174,6 +179,38 @@ def _answers() -> dict[str, Any]:
         },
         "Worker": {"type": "object", "properties": {"id": _TEXT}, "required": ["id"]},
         "Importance": {"type": "object", "description": "Importance of each parameter."},
+        "Advice": _object(
+            {
+                "code": {**_TEXT, "description": "Stable; names the kind of advice."},
+                "severity": {"enum": ["severe", "warning", "info"]},
+                "title": {**_TEXT, "description": "What was seen."},
+                "evidence": {**_OBJECT, "description": "The numbers it rests on."},
+                "action": {**_TEXT, "description": "What to do."},
+                "command": _TEXT_OR_NULL,
+                "study_file": {
+                    **_OBJECT_OR_NULL,
+                    "description": "`{name, yaml}`: a study file ready to run.",
+                },
+            }
+        ),
+        "AdviceAnswer": _object(
+            {
+                "study": _TEXT,
+                "state": {"enum": [state.value for state in StudyState]},
+                "advice": _array("Advice"),
+                "diagnostics": {**_OBJECT, "description": "Training problems recognised."},
+            }
+        ),
+        "Recommendation": _object(
+            {
+                "situation": _OBJECT,
+                "optimizers": {"type": "array", "items": _OBJECT},
+                "left_out": {"type": "array", "items": _OBJECT},
+                "settings": {"type": "array", "items": _OBJECT},
+                "notes": {"type": "array", "items": _TEXT},
+                "study": {**_OBJECT, "description": "A study file that compares them."},
+            }
+        ),
         "AddedTrials": {"anyOf": [ref("NewTrial"), ref("NewTrials")]},
         "AddedAnswer": {"anyOf": [ref("Trial"), ref("Trials")]},
         "Tasks": {"type": "object", "description": "Data sets, models, options and metrics."},
@@ -210,6 +247,13 @@ def _study() -> dict[str, Any]:
         "sampler": _OBJECT,
         "pruner": _OBJECT,
         "budget": _OBJECT,
+        "compare": {**_OBJECT_OR_NULL, "description": "Of a comparison of optimizers only."},
+        "comparison": {
+            **_OBJECT_OR_NULL,
+            "description": "How far a comparison is: `phase` (searching, confirming, complete),"
+            " `searched` of `search_trials`, `confirmed` of `confirm_trials`, with a budget"
+            " of seconds `seconds` of training by optimizer.",
+        },
         "trial": _OBJECT_OR_NULL,
         "tags": _OBJECT,
         "state": {"enum": [state.value for state in StudyState]},

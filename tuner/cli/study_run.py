@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tuner.cli import interrupt, optional, result, studyfile
+from tuner.cli import extras, interrupt, optional, result, study_advise, studyfile
 from tuner.cli.options import Json
 from tuner.cli.output import Output, cell
 from tuner.cli.progress import Display
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 POLL_S: Final = 0.5
 _ABORT_S: Final = 10.0
 _TICK_S: Final = 0.05
-_COMPARED: Final = ("objectives", "constraints", "space", "sampler", "pruner", "trial")
+_COMPARED: Final = ("objectives", "constraints", "space", "sampler", "pruner", "compare", "trial")
 _BUDGET: Final = ("trials", "seconds", "target")
 
 
@@ -85,6 +86,7 @@ def create_or_resume(out: Output, client: Client, data: dict[str, Any]) -> dict[
     """The study of a file, made if it is new, made active and given the file's budget if not.
 
     Raises:
+        NotAvailable: If an optimizer needs an extra that is not installed here.
         StudyExists: If the name is taken by a study that differs in more than budget and tags.
     """
     wanted = client.rest.create_study(data, dry_run=True)
@@ -92,12 +94,15 @@ def create_or_resume(out: Output, client: Client, data: dict[str, Any]) -> dict[
     try:
         study: dict[str, Any] = client.rest.get_study(name)
     except StudyNotFound:
+        extras.require(wanted)
         is_new, study = client.rest.ensure_study(data)
         if is_new:
             out.say(f"Created study {name}.")
             out.warn(study)
             return study
     _require_same(study, wanted)
+    if study["state"] != "finished" or _plain(study.get("budget")) != _plain(wanted.get("budget")):
+        extras.require(wanted)
     study = _apply_changes(out, client, study, wanted)
     if study["state"] == "paused":
         study = client.rest.change_study(name, state="active")
@@ -114,6 +119,9 @@ def create_or_resume(out: Output, client: Client, data: dict[str, Any]) -> dict[
 
 
 def _require_same(study: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    # what each optimizer of a comparison is tuned with is a budget, and may change
+    study = {**study, "compare": _without_budget(study)}
+    wanted = {**wanted, "compare": _without_budget(wanted)}
     different = [key for key in _COMPARED if _plain(study.get(key)) != _plain(wanted.get(key))]
     if different:
         name = study["name"]
@@ -123,6 +131,14 @@ def _require_same(study: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
             hint=f"Only budget and tags may change. Start a new study: --name {name}-2, or put"
             " the old values back.",
         )
+
+
+def _without_budget(study: Mapping[str, Any]) -> dict[str, Any] | None:
+    compare = study.get("compare")
+    if compare is None:
+        return None
+    kept = {key: compare[key] for key in compare if key not in ("trials", "seconds")}
+    return {**kept, "by": "seconds" if "seconds" in compare else "trials"}
 
 
 def differences(
@@ -166,11 +182,15 @@ def _apply_changes(
 ) -> dict[str, Any]:
     """Give the study the file's budget and tags where they differ, and say so."""
     change: dict[str, Any] = {}
-    if _plain(study.get("budget")) != _plain(wanted.get("budget")):
+    if _is_other_budget(client, study, wanted):
         budget = wanted.get("budget") or {}
         change["budget"] = {key: budget.get(key) for key in _BUDGET}
     if _plain(study.get("tags")) != _plain(wanted.get("tags")):
         change["tags"] = wanted.get("tags") or {}
+    each = study.get("compare")
+    if each and each != wanted["compare"]:
+        key = "seconds" if "seconds" in each else "trials"
+        change["compare"] = {key: wanted["compare"][key]}
     if not change:
         return study
     changed: dict[str, Any] = client.rest.change_study(study["name"], **change)
@@ -178,6 +198,20 @@ def _apply_changes(
         before, after = _short(_plain(study.get(key))), _short(_plain(changed.get(key)))
         out.say(f"Changed {key} of study {study['name']}: {before} -> {after}.")
     return changed
+
+
+def _is_other_budget(client: Client, study: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether the file asks for another budget; what a confirmation has added does not count."""
+    now, then = dict(study.get("budget") or {}), dict(wanted.get("budget") or {})
+    if _plain(now) == _plain(then):
+        return False
+    has_more = (now.pop("trials", None) or 0) > (then.pop("trials", None) or math.inf)
+    if not has_more or _plain(now) != _plain(then):
+        return True
+    if study.get("compare"):
+        return bool(study["compare"] != wanted["compare"])
+    waiting = client.rest.list_trials(study["name"], state="waiting", limit=1000)["items"]
+    return not any(result.is_replicate(trial) for trial in waiting)
 
 
 def _local_workers(
@@ -272,6 +306,8 @@ def _finish(session: Session, client: Client, study: dict[str, Any]) -> None:
             result.explain_failure(session.out, study["name"], trials)
     else:
         found = result.show_result(session.out, client, study)
+        if not session.out.quiet:
+            study_advise.say_top(session.out, client, study["name"])
     if not found:
         raise typer.Exit(EXIT_FAILED)
 

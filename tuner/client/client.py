@@ -73,13 +73,14 @@ class Client:
         self,
         name: str,
         *,
-        space: Any,
+        space: Any = None,
         objective: Any = None,
         objectives: Sequence[Any] | None = None,
         constraints: Sequence[Mapping[str, Any]] | None = None,
         sampler: str | Mapping[str, Any] | None = None,
         pruner: str | Mapping[str, Any] | None = None,
         budget: Mapping[str, Any] | None = None,
+        compare: Mapping[str, Any] | Sequence[str] | None = None,
         trial: Mapping[str, Any] | None = None,
         tags: Mapping[str, Any] | None = None,
         exist_ok: bool = False,
@@ -88,13 +89,16 @@ class Client:
 
         Args:
             name: 1 to 128 of letters, digits, `_ . -`.
-            space: A `Space`, or a mapping of names to parameters, or what the study file takes.
+            space: A `Space`, or a mapping of names to parameters, or what the study file takes;
+                may be left out where `compare` names optimizers.
             objective: A metric, `(metric, direction)` or a mapping; or several as `objectives`.
             objectives: Several objectives.
             constraints: Bounds on metrics, as `{"metric": …, "at_most": …}`.
             sampler: A name, or a mapping with `name` and options.
             pruner: A name, or a mapping with `name` and options.
             budget: `trials`, `seconds`, `target`.
+            compare: Optimizers to compare fairly, or a mapping with `trials` or `seconds` of
+                each, `seeds`, `target`.
             trial: How workers run a trial: `task`, `python` or `command`, and resources.
             tags: Free labels.
             exist_ok: Take the study of that name if it has the same specification.
@@ -115,6 +119,7 @@ class Client:
             "sampler": sampler,
             "pruner": pruner,
             "budget": budget,
+            "compare": compare,
             "trial": trial,
             "tags": tags,
         }
@@ -140,6 +145,44 @@ class Client:
         """All studies by name; `state` and `q` (a part of the name) narrow it down."""
         pages = every(lambda cursor: self.rest.list_studies(1000, cursor, state, q))
         return [Study(self, item) for item in pages]
+
+    def recommend(  # noqa: PLR0913  every fact is a keyword
+        self,
+        model: str | None = None,
+        *,
+        dataset: str | None = None,
+        examples: int | None = None,
+        params: float | None = None,
+        batch: int | str | None = None,
+        trials: int | None = None,
+        seconds: float | None = None,
+        gpus: float | None = None,
+    ) -> dict[str, Any]:
+        """Which optimizers to compare, why, and the study file for it (key `study`).
+
+        Args:
+            model: mlp, cnn, rnn, gru, lstm, transformer, linear, autoencoder or other.
+            dataset: A built-in data set; fills in `model` and `examples`.
+            examples: Training examples.
+            params: Trainable weights.
+            batch: Examples a step, or `full`.
+            trials: Trials over all optimizers.
+            seconds: Seconds of training over all optimizers.
+            gpus: GPUs of one trial.
+
+        Raises:
+            Invalid: For a number or a name that cannot be, with what is allowed.
+        """
+        return self.rest.recommend(
+            model=model,
+            dataset=dataset,
+            examples=examples,
+            params=params,
+            batch=batch,
+            trials=trials,
+            seconds=seconds,
+            gpus=gpus,
+        )
 
     def events(
         self, study: str | None = None, last_event_id: int | None = None

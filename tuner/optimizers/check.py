@@ -88,7 +88,8 @@ def check_splits(
                 hint="Leave it out of the space, or study it apart.",
             )
     for name in names:
-        if get(name).whole_model:
+        # Those for the whole training set have one weight decay for all; Prodigy only one rate.
+        if get(name).batch == "large":
             _check_decay(name, task, parameters, path)
 
 
@@ -146,7 +147,7 @@ def check_precision(
 
 
 def _precisions(entry: Optimizer) -> list[str]:
-    if entry.whole_model or entry.cost.products > 0:
+    if entry.batch == "large" or entry.cost.products > 0:
         return ["float32"]
     # The factor on a float16 loss cannot change between the gradients of one step.
     some = ["float32", "bfloat16"]
@@ -181,6 +182,6 @@ def cautions(
                 f"`{name}.batch_size: {{type: fixed, value: 65536}}` to the space."
             )
         clipped = reach("clip_norm", name, task, parameters)
-        if entry.whole_model and clipped:
+        if entry.batch == "large" and clipped:
             said.append(f"{clipped[0].path}: {name} searches along a line, so it does not clip.")
     return said

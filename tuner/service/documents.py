@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row
 
+from tuner.analysis.diagnosis.examine import curve_metrics, examined
 from tuner.service.specification import spec_of
 from tuner.service.state import study_of
 from tuner.service.studies import view
@@ -28,27 +29,45 @@ class Document(NamedTuple):
     body: str | bytes
 
 
-def change_mark(tx: Tx, name: str) -> tuple[int, float] | None:
-    """A value that changes whenever the study does; what is rendered may be kept by it.
+class ChangeMark(NamedTuple):
+    """A value that changes whenever the study does; measurements of running trials do not count."""
 
-    None while trials run: their measurements change it all the time.
-    """
+    study_id: int
+    updated_at: float
+    is_running: bool
+
+
+def change_mark(tx: Tx, name: str) -> ChangeMark:
+    """What a rendered document of the study may be kept by."""
     study = study_of(tx, name)
-    return None if study.n_running else (study.id, study.updated_at)
+    return ChangeMark(study.id, study.updated_at, study.n_running > 0)
 
 
 def gather(tx: Tx, name: str, kind: str) -> dict[str, Any]:
-    """The study, its trials and (for a report) its measurements as plain data."""
+    """The study, its trials and (for a report or advice) its measurements as plain data.
+
+    Of every trial the objectives and constraints are read; of the trials that are examined in
+    detail (all of them in an ordinary study) every metric.
+    """
     study = study_of(tx, name)
     data: dict[str, Any] = {
         "study": view(tx, study),
         "trials": [trial_view(row, name) for row in _all_trials(tx, study.id)],
     }
     if kind != "export":
-        wanted = None if kind == "report" else list(spec_of(study.spec).metrics)
-        rows = measurements.of_study(tx, study.id, wanted, _MOST_MEASUREMENTS)
-        data["measurements"] = _columns(rows)
+        data["measurements"] = _columns(_rows(tx, study, kind, data))
     return data
+
+
+def _rows(tx: Tx, study: Row[Any], kind: str, data: Mapping[str, Any]) -> Iterable[Row[Any]]:
+    if kind == "importance":
+        wanted = list(spec_of(study.spec).metrics)
+        return measurements.of_study(tx, study.id, _MOST_MEASUREMENTS, wanted)
+    numbers = examined(data["study"], data["trials"])
+    if len(numbers) == len(data["trials"]):
+        return measurements.of_study(tx, study.id, _MOST_MEASUREMENTS)
+    wanted = curve_metrics(data["study"])
+    return measurements.of_study(tx, study.id, _MOST_MEASUREMENTS, wanted, numbers)
 
 
 def _columns(rows: Iterable[Row[Any]]) -> dict[str, Any]:

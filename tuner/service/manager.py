@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 from tuner.core.messages import (
     Ask,
+    Confirm,
     Heartbeat,
     Log,
     NewTrial,
@@ -22,25 +23,24 @@ from tuner.core.messages import (
     WorkerHeartbeat,
     WorkerLease,
 )
-from tuner.core.wire import dumps
 from tuner.samplers import registry as samplers
 from tuner.service import adding, reporting, studies, trials, workers
-from tuner.service.documents import ENTRY, Document, change_mark, gather
+from tuner.service.documents import ENTRY, Document, gather
 from tuner.service.handing import Handing
 from tuner.service.idempotency import Answer, Key, make_key, once
 from tuner.service.pool import Pool
+from tuner.service.rendering import Rendering
 from tuner.service.specification import define
 from tuner.service.suggest import Suggester
 from tuner.service.upkeep import Upkeep
+from tuner.service.views import event_view
 from tuner.storage import events, schema
 from tuner.storage import studies as study_rows
-from tuner.storage.clock import Clock, rfc3339
+from tuner.storage.clock import Clock
 from tuner.storage.connect import connect
 from tuner.storage.engine import Database, Tx
 
 logger = logging.getLogger(__name__)
-_KEPT = 32
-_KEPT_SIZE = 64 * 1024 * 1024
 T = TypeVar("T")
 
 
@@ -57,7 +57,7 @@ class Manager:
         self._handing = Handing(database, self._suggester)
         self._changed = asyncio.Event()
         self._upkeep = Upkeep(database, sweep_seconds, self._notify)
-        self._documents: dict[tuple[Any, ...], Document] = {}
+        self._rendering = Rendering(self._read, pool)
         self._closing = False
 
     @classmethod
@@ -138,6 +138,13 @@ class Manager:
     async def change_study(self, name: str, body: StudyChange) -> dict[str, Any]:
         """Change state, budget, tags."""
         return await self._write(lambda tx: studies.change(tx, name, body))
+
+    async def confirm_study(self, name: str, body: Confirm, key: str | None = None) -> Answer:
+        """Queue the best settings on fresh seeds."""
+        used = make_key(key, f"POST /studies/{name}/confirm", body.model_dump(mode="json"))
+        return await self._write(
+            lambda tx: once(tx, used, lambda tx: studies.confirm(tx, name, body))
+        )
 
     async def delete_study(self, name: str) -> None:
         """Delete a study with everything in it."""
@@ -280,12 +287,16 @@ class Manager:
         return body
 
     async def study_report(self, name: str, format_: str = "json") -> Document:
-        """The report of a study, kept until the study changes."""
-        return await self._document(name, "report", format_)
+        """The report of a study; while trials run, of a moment ago."""
+        return await self._rendering.document(name, "report", format_)
+
+    async def advice(self, name: str) -> Document:
+        """What to do next; while trials run, as of a moment ago."""
+        return await self._rendering.document(name, "advice", "json")
 
     async def export(self, name: str, format_: str = "jsonl") -> Document:
         """All trials of a study."""
-        return await self._document(name, "export", format_)
+        return await self._rendering.document(name, "export", format_)
 
     # --- events and health
 
@@ -302,17 +313,8 @@ class Manager:
         def work(tx: Tx) -> list[dict[str, Any]]:
             found = None if study is None else study_rows.find(tx, study)
             study_id = None if found is None else found.id
-            return [
-                {
-                    "id": row.id,
-                    "event": row.event,
-                    "study": row.study,
-                    "number": row.number,
-                    "at": rfc3339(row.at),
-                    "data": trials.params_of(row.data),
-                }
-                for row in events.after(tx, after, study_id=study_id, limit=limit, gone=study)
-            ]
+            rows = events.after(tx, after, study_id=study_id, limit=limit, gone=study)
+            return [event_view(row) for row in rows]
 
         return await self._read(work)
 
@@ -352,26 +354,6 @@ class Manager:
     async def sweep(self) -> int:
         """One round of upkeep by hand; how many leases expired."""
         return await self._upkeep.sweep()
-
-    async def _document(self, name: str, kind: str, format_: str) -> Document:
-        mark = await self._read(lambda tx: change_mark(tx, name))
-        place = (mark, kind, format_)
-        if mark is not None and place in self._documents:
-            return self._documents[place]
-        data = await self._read(lambda tx: gather(tx, name, kind))
-        made = await self._pool.run(ENTRY, {"kind": kind, "format": format_, **data})
-        body = made["body"]
-        document = Document(made["content_type"], dumps(body) if isinstance(body, dict) else body)
-        if mark is not None:
-            self._documents[place] = document
-            self._forget_documents()
-        return document
-
-    def _forget_documents(self) -> None:
-        """Keep the newest documents only, so many and so large."""
-        size = sum(len(item.body) for item in self._documents.values())
-        while size > _KEPT_SIZE or len(self._documents) > _KEPT:
-            size -= len(self._documents.pop(next(iter(self._documents))).body)
 
     async def _make_ahead(self, name: str) -> None:
         row = await self._read(lambda tx: study_rows.find(tx, name))

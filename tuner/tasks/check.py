@@ -6,19 +6,14 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from tuner.core.names import OPTIMIZER, nearest
-from tuner.errors import Invalid, InvalidMetric, UnknownName
-from tuner.tasks.combinations import check_combinations, extremes, values
+from tuner.errors import Invalid, UnknownName
+from tuner.tasks.choices import extremes, title, values_of
+from tuner.tasks.combinations import check_combinations
 from tuner.tasks.datasets import SIZES, check_size
 from tuner.tasks.groups import GROUPS, check_groups, group_parameters, own_optimizers
 from tuner.tasks.option import Option
-from tuner.tasks.registry import (
-    CLASSIFICATION_ONLY,
-    CONFIRMATION_ONLY,
-    DATASETS,
-    METRICS,
-    MODELS,
-    OPTIONS,
-)
+from tuner.tasks.registry import DATASETS, OPTIONS
+from tuner.tasks.reported import check_metric, metrics
 
 __all__ = [
     "check_metric",
@@ -37,7 +32,7 @@ __all__ = [
 
 TASK_PATH: Final = "trial.task"
 SPACE_PATH: Final = "space.parameters"
-_SPECIAL: Final = ("dataset", "model")
+_SPECIAL: Final = ("dataset", "model", "diagnostics")
 
 
 def parse(text: str, path: str = TASK_PATH) -> dict[str, Any]:
@@ -117,24 +112,6 @@ def _names(task: Mapping[str, Any], space: Collection[str]) -> set[str]:
     }
 
 
-def metrics(
-    task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]] | None = None
-) -> list[str]:
-    """The metrics that every trial of the task reports at every epoch.
-
-    Args:
-        task: A checked task.
-        parameters: The expanded space, if it may choose the data set or the model.
-    """
-    space = parameters or {}
-    kinds = {DATASETS[name].kind for name in values(task, space, "dataset")}
-    has_classes = kinds == {"classification"} and not any(
-        MODELS[name].reconstructs for name in values(task, space, "model")
-    )
-    unknown = CONFIRMATION_ONLY if has_classes else CONFIRMATION_ONLY | CLASSIFICATION_ONLY
-    return [name for name in METRICS if name not in unknown]
-
-
 def check_study(
     task: Mapping[str, Any],
     parameters: Mapping[str, Mapping[str, Any]],
@@ -165,7 +142,7 @@ def chosen_optimizers(
     task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
     """The optimizers that trials may choose: by the space, else the task's own."""
-    return values(task, parameters, OPTIMIZER)
+    return values_of(task, parameters, OPTIMIZER)
 
 
 def used_optimizers(
@@ -184,49 +161,6 @@ def used_optimizers(
     groups, names = task.get(GROUPS, []), list(chosen)
     check_groups(groups, f"{TASK_PATH}.{GROUPS}", optimizers, names)
     return {name: optimizers[name] for name in (*names, *own_optimizers(groups))}
-
-
-def check_metric(
-    metric: str,
-    task: Mapping[str, Any],
-    path: str,
-    parameters: Mapping[str, Mapping[str, Any]] | None = None,
-) -> None:
-    """Refuse an objective or constraint on a metric that the task never reports.
-
-    Args:
-        metric: The metric's name.
-        task: A checked task.
-        path: Where the name stands in the input, as `objectives[0].metric`.
-        parameters: The expanded space, if it may choose the data set or the model.
-
-    Raises:
-        InvalidMetric: With the metrics that the task reports, and the nearest.
-    """
-    known = metrics(task, parameters)
-    if metric in known:
-        return
-    if metric in CONFIRMATION_ONLY:
-        searched = metric.replace("test_", "val_")
-        raise InvalidMetric.at(
-            path,
-            f"{metric!r} is known of confirmation trials only, so that no search is led by the "
-            "test set.",
-            found=metric,
-            allowed=known,
-            nearest=searched if searched in known else None,
-            hint=f"Search by {searched}; `tuner study confirm` trains the best settings anew and "
-            "measures them on the test set.",
-        )
-    near = nearest(metric, known)
-    raise InvalidMetric.at(
-        path,
-        f"the task {_title(task)} reports no {metric!r}"
-        + (f"; did you mean {near!r}?" if near else f", but {', '.join(known)}."),
-        found=metric,
-        allowed=known,
-        nearest=near,
-    )
 
 
 def check_parameters(
@@ -263,7 +197,7 @@ def check_parameters(
         near = nearest(name, sorted(pool))
         raise UnknownName.at(
             f"{path}.{name}",
-            f"neither the task {_title(task)} nor its optimizers know {name!r}"
+            f"neither the task {title(task)} nor its optimizers know {name!r}"
             + (f"; did you mean {near!r}?" if near else "."),
             found=name,
             allowed=sorted(plain),
@@ -356,7 +290,3 @@ def _check_choice(value: str, known: list[str], path: str, what: str) -> None:
         allowed=known,
         nearest=near,
     )
-
-
-def _title(task: Mapping[str, Any]) -> str:
-    return f"{task.get('dataset')}/{task.get('model', OPTIONS['model'].default)}"

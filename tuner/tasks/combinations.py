@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tuner.errors import Invalid
+from tuner.tasks.choices import extremes, values_of
 from tuner.tasks.datasets import SIZES
 from tuner.tasks.registry import DATASETS, MODELS, OPTIONS
 
@@ -30,35 +31,18 @@ def check_combinations(
     Raises:
         Invalid: With the path of one of the options.
     """
-    for dataset in values(task, parameters, "dataset"):
-        for model in values(task, parameters, "model"):
+    for dataset in values_of(task, parameters, "dataset"):
+        for model in values_of(task, parameters, "model"):
             _check_pair(dataset, model, path if "model" in parameters else at)
     _check_smoothing(task, parameters, at, path)
     _check_shares(task, parameters, at, path)
-
-
-def values(task: Mapping[str, Any], parameters: Parameters, name: str) -> list[str]:
-    """The values that a key may take: by the space, else the task's own."""
-    if name in parameters:
-        return [value for _, value in extremes(parameters[name])]
-    return [task.get(name, OPTIONS[name].default)]
-
-
-def extremes(parameter: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The values that bound a parameter, each with its key."""
-    kind = parameter.get("type")
-    if kind == "fixed":
-        return [("value", parameter.get("value"))]
-    if kind == "categorical":
-        return [(f"choices[{i}]", choice) for i, choice in enumerate(parameter["choices"])]
-    return [(key, parameter[key]) for key in ("low", "high") if key in parameter]
 
 
 def training_rows(task: Mapping[str, Any], parameters: Parameters) -> int | None:
     """Examples of the largest training set that trials may have; None: not known."""
     held_out = sum(min(_numbers(task, parameters, name)) for name in _HELD_OUT)
     sizes = {name: max(_numbers(task, parameters, name)) for name in SIZES}
-    found = [DATASETS.get(name) for name in values(task, parameters, "dataset")]
+    found = [DATASETS.get(name) for name in values_of(task, parameters, "dataset")]
     known = [dataset.sized(sizes).rows for dataset in found if dataset is not None]
     return round(max(known) * (1 - held_out)) if len(known) == len(found) else None
 
@@ -99,10 +83,10 @@ def _check_smoothing(task: Mapping[str, Any], parameters: Parameters, at: str, p
     given += [f"{path}.{name}" for name in parameters if name.rsplit(".", 1)[-1] == _SMOOTHING]
     without = [
         name
-        for name in values(task, parameters, "dataset")
+        for name in values_of(task, parameters, "dataset")
         if DATASETS[name].kind != "classification"
     ]
-    without += [name for name in values(task, parameters, "model") if MODELS[name].reconstructs]
+    without += [name for name in values_of(task, parameters, "model") if MODELS[name].reconstructs]
     if given and without:
         raise Invalid.at(
             given[0],

@@ -12,7 +12,8 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from tuner.errors import Invalid
-from tuner.tasks.combinations import Parameters, extremes, values
+from tuner.tasks.choices import extremes, values_of
+from tuner.tasks.combinations import Parameters
 from tuner.tasks.groups import GROUPS
 from tuner.tasks.registry import MODELS, OPTIONS
 
@@ -79,7 +80,7 @@ def check_layers(task: Mapping[str, Any], parameters: Parameters) -> list[str]:
 
 def _models(task: Mapping[str, Any], parameters: Parameters) -> Iterator[tuple[str, list[str]]]:
     """Every model that trials may have, in words and by its weights; none if one is not known."""
-    kinds = values(task, parameters, "model")
+    kinds = values_of(task, parameters, "model")
     if any(kind not in MODELS for kind in kinds):
         return
     for kind in kinds:

@@ -94,8 +94,14 @@ class Scaling:
         torch.autograd.backward(self._scaler.scale(loss))
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
-        """Make the weights' gradient that of the loss."""
+        """Make the weights' gradient that of the loss; drop it where it overflowed."""
+        if not self._scaler.is_enabled():
+            return
         self._scaler.unscale_(optimizer)
+        weights = [w for group in optimizer.param_groups for w in group["params"]]
+        if not all(bool(w.grad.isfinite().all()) for w in weights if w.grad is not None):
+            for weight in weights:
+                weight.grad = None
 
     def step(self, optimizer: torch.optim.Optimizer) -> None:
         """Take the step, or none where the gradient overflowed; then adapt the factor."""

@@ -59,6 +59,35 @@ def searches_a_line(optimizer: torch.optim.Optimizer) -> bool:
     return isinstance(optimizer, torch.optim.LBFGS) or getattr(optimizer, "whole_model", False)
 
 
+@contextmanager
+def evaluation_weights(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Give the model the weights that are to be judged, where the optimizer trains others.
+
+    Schedule-free methods take gradients at one point and are judged at another, an average; they
+    have `eval` and `train` to change over. Other optimizers pass. Afterwards the trained weights
+    are back bit for bit, so that judging leaves no trace in the training.
+
+        with evaluation_weights(optimizer):
+            loss = validate(model)
+
+    Args:
+        optimizer: Any optimizer of torch or of `build_optimizer`.
+    """
+    switching = [o for o in getattr(optimizer, "members", [optimizer]) if hasattr(o, "eval")]
+    weights = [w for o in switching for group in o.param_groups for w in group["params"]]
+    kept = [weight.detach().clone() for weight in weights]
+    for member in switching:
+        member.eval()
+    try:
+        yield
+    finally:
+        for member in switching:
+            member.train()
+        with torch.no_grad():
+            for weight, value in zip(weights, kept, strict=True):
+                weight.copy_(value)
+
+
 def clip(weights: Iterable[torch.Tensor], norm: float) -> None:
     """Shorten the gradient over all weights to `norm` where it is longer.
 
@@ -84,6 +113,7 @@ def take_step(
     loss_fn: LossFunction,
     model: torch.nn.Module | None = None,
     clip_norm: float | None = None,
+    on_gradient: Callable[[], None] | None = None,
 ) -> Taken:
     """Evaluate the loss and take one optimizer step; no step where the loss is not finite.
 
@@ -95,9 +125,11 @@ def take_step(
         model: The model, so that repeated evaluations leave its batch-norm statistics alone.
         clip_norm: Every gradient of the step that is longer, over all weights of the optimizer, is
             shortened to this length. Not where the optimizer searches along a line.
+        on_gradient: Called once, when the weights have the gradient at the start of the step, not
+            clipped yet: `Diagnostics.before_step`.
     """
     wanted = needs(optimizer)
-    evaluation = Evaluation(optimizer, loss_fn, model, clip_norm)
+    evaluation = Evaluation(optimizer, loss_fn, model, clip_norm, on_gradient)
     loss = evaluation()
     value = loss.detach()
     if not torch.isfinite(value):
@@ -122,6 +154,7 @@ class Evaluation:
         loss_fn: Computes the loss.
         model: See `take_step`.
         clip_norm: See `take_step`.
+        on_gradient: See `take_step`.
     """
 
     def __init__(
@@ -130,6 +163,7 @@ class Evaluation:
         loss_fn: LossFunction,
         model: torch.nn.Module | None = None,
         clip_norm: float | None = None,
+        on_gradient: Callable[[], None] | None = None,
     ) -> None:
         self.calls = 0
         self.weights: list[torch.Tensor] = [
@@ -141,6 +175,7 @@ class Evaluation:
         self._loss_fn, self._model = loss_fn, model
         self._needs = needs(optimizer)
         self._clip_norm = None if searches_a_line(optimizer) else clip_norm
+        self._on_gradient = on_gradient
         self._random: _RandomState | None = None
         self._offered: torch.Tensor | None = None
 
@@ -150,6 +185,8 @@ class Evaluation:
             loss, self._offered = self._offered, None
             return loss
         loss = self._evaluate(self._differentiate)
+        if self._on_gradient is not None and self.calls == 1:
+            self._on_gradient()
         if self._clip_norm is not None:
             clip(self.weights, self._clip_norm)
         return loss

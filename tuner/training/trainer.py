@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -11,6 +12,9 @@ import torch
 from tuner.core.names import OPTIMIZER
 from tuner.optimizers.registry import get
 from tuner.tasks.groups import GROUPS
+from tuner.training.diagnostics.memory import PeakMemory
+from tuner.training.diagnostics.noise import Other
+from tuner.training.diagnostics.recorder import Diagnostics
 from tuner.training.optimizers import build_optimizer
 from tuner.training.parts import parts, weighted
 from tuner.training.precision import Scaling, check_optimizer, lower
@@ -18,7 +22,14 @@ from tuner.training.problem import Problem
 from tuner.training.replicates import BestWeights, fresh_seed
 from tuner.training.schedules import NAMES as SCHEDULE
 from tuner.training.schedules import build_scheduler
-from tuner.training.stepping import Needs, clip, needs, searches_a_line, take_step
+from tuner.training.stepping import (
+    Needs,
+    clip,
+    evaluation_weights,
+    needs,
+    searches_a_line,
+    take_step,
+)
 
 _NOT_CLIPPED: Final = "warning: the optimizer searches along a line, so clip_norm is not used"
 
@@ -45,6 +56,7 @@ class Training:
         self.patience: int | None = options.get("patience")
         self._least, self._waited = math.inf, 0
         self._device = device
+        memory = PeakMemory(device)
         self._best = BestWeights() if replicate > 0 else None
         seed = fresh_seed(options["seed"], replicate)
         _seed(seed, device)
@@ -73,6 +85,13 @@ class Training:
         steps = self.epochs * math.ceil(len(self._data.train_x) / self._batch)
         schedule = {name: options[name] for name in SCHEDULE if name in options}
         self._scheduler = build_scheduler(self._optimizer, schedule, steps)
+        self._diagnostics = Diagnostics(
+            self._model,
+            self._optimizer,
+            level=options["diagnostics"],
+            clip_norm=None if searches_a_line(self._optimizer) else self._clip_norm,
+            memory=memory,
+        )
         self._rate: float = self._optimizer.param_groups[0]["lr"]
 
     @property
@@ -87,6 +106,7 @@ class Training:
             The task's metrics; after divergence losses and accuracies are not finite.
         """
         self.epoch += 1
+        self._diagnostics.start()
         order = torch.randperm(len(self._data.train_x), generator=self._order)
         order = order.to(self._device)
         xs, ys = self._data.train_x[order], self._data.train_y[order]
@@ -95,9 +115,11 @@ class Training:
         outputs = []
         for start in range(0, len(xs), self._batch):
             x, target = xs[start : start + self._batch], ys[start : start + self._batch]
-            value, output = self._step(x, target)
+            other = None if len(x) == len(xs) else partial(self._other, xs, ys, start)
+            value, output = self._step(x, target, other)
             if not math.isfinite(value):
                 return self._metrics(value, math.nan, (math.nan, math.nan))
+            self._diagnostics.after_step(value)
             self._rate = self._optimizer.param_groups[0]["lr"]
             self._scheduler.step()
             total += value * len(x)
@@ -105,10 +127,22 @@ class Training:
         accuracy = self._problem.accuracy(torch.cat(outputs), ys)
         return self._measure(total / len(xs), accuracy)
 
-    def _step(self, x: torch.Tensor, target: torch.Tensor) -> tuple[float, torch.Tensor]:
+    def _other(self, xs: torch.Tensor, ys: torch.Tensor, start: int) -> tuple[torch.Tensor, int]:
+        """The loss of the epoch's next batch, after the last of its first one; and its size.
+
+        Of a batch in parts it is the first part, so that a probe takes no more memory than a step.
+        """
+        after = start + self._batch if start + self._batch < len(xs) else 0
+        size = math.ceil(self._batch / self._accumulate)
+        x, target = xs[after : after + size], ys[after : after + size]
+        return self._problem.train_loss(self._model(x), target), len(x)
+
+    def _step(
+        self, x: torch.Tensor, target: torch.Tensor, other: Other | None
+    ) -> tuple[float, torch.Tensor]:
         """Take one step; loss and output before it. No step where the loss is not finite."""
         if not self._is_plain:
-            return self._closure_step(x, target)
+            return self._closure_step(x, target, other)
         self._evaluations += 1
         for weight in self._weights:
             weight.grad = None
@@ -122,12 +156,15 @@ class Training:
                 return value, outputs[0]
             self._scaling.backward(loss)
         self._scaling.unscale(self._optimizer)
+        self._diagnostics.before_step(len(x), other)
         if self._clip_norm is not None:
             clip(self._weights, self._clip_norm)
         self._scaling.step(self._optimizer)
         return value, torch.cat(outputs) if len(outputs) > 1 else outputs[0]
 
-    def _closure_step(self, x: torch.Tensor, target: torch.Tensor) -> tuple[float, torch.Tensor]:
+    def _closure_step(
+        self, x: torch.Tensor, target: torch.Tensor, other: Other | None
+    ) -> tuple[float, torch.Tensor]:
         outputs: list[torch.Tensor] = []
 
         def losses() -> Iterator[torch.Tensor]:
@@ -136,15 +173,17 @@ class Training:
                 outputs.append(output.detach())
                 yield weighted(share, self._problem.train_loss(output, wanted))
 
-        taken = take_step(self._optimizer, losses, self._model, self._clip_norm)
+        look = partial(self._diagnostics.before_step, len(x), other)
+        taken = take_step(self._optimizer, losses, self._model, self._clip_norm, look)
         self._evaluations += taken.evaluations
         first = outputs[: min(self._accumulate, len(x))]
         return taken.loss.item(), torch.cat(first) if len(first) > 1 else first[0]
 
     def _measure(self, train_loss: float, train_accuracy: float) -> dict[str, float]:
-        val_loss, val_accuracy = self._problem.validate()
-        if self._best is not None:
-            self._best.note(val_loss, self._model)
+        with self._diagnostics.validation(), evaluation_weights(self._optimizer):
+            val_loss, val_accuracy = self._problem.validate()
+            if self._best is not None:
+                self._best.note(val_loss, self._model)
         if val_loss < self._least:
             self._least, self._waited = val_loss, 0
         else:
@@ -162,6 +201,7 @@ class Training:
             "params_million": self._problem.params_million,
             "lr": self._rate,
             "evaluations": self._evaluations,
+            **self._diagnostics.metrics(val_loss),
         }
 
     @property
@@ -189,6 +229,7 @@ class Training:
             "scaling": self._scaling.state(),
             "order": self._order.get_state(),
             "random": torch.get_rng_state(),
+            "diagnostics": self._diagnostics.state_dict(),
         }
         if self._best is not None:
             state["best"] = self._best.state()
@@ -207,6 +248,8 @@ class Training:
         self._scaling.load_state(state.get("scaling", {}))
         if self._best is not None:
             self._best.load_state(state["best"])
+        if "diagnostics" in state:
+            self._diagnostics.load_state_dict(state["diagnostics"])
         self._order.set_state(state["order"].cpu())
         torch.set_rng_state(state["random"].cpu())
         if self._device.type == "cuda" and "random_cuda" in state:

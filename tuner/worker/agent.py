@@ -28,6 +28,7 @@ from tuner.errors import (
     Unavailable,
     WorkerNotFound,
 )
+from tuner.optimizers import extras
 from tuner.worker import clock, devices
 from tuner.worker.allow import Allow
 from tuner.worker.attempt import Attempt
@@ -121,9 +122,9 @@ class Agent:
         self._lease_pool = ThreadPoolExecutor(1, "tuner-lease")
         self._settling = Settling(self._client, lambda lease: self._note("settled", lease))
         self._jobs = Jobs(self._client, folder)
-        wait = _SETTLE_S
+        wait, known = _SETTLE_S, None
         try:
-            self._heartbeat = Heartbeat(
+            known = self._heartbeat = Heartbeat(
                 self._client,
                 self._register,
                 lambda lease, reason: self._note("stop", lease, reason),
@@ -140,6 +141,8 @@ class Agent:
         finally:
             self._executor.close()
             self._settling.close(wait)
+            if known is not None:
+                known.leave()
             self._lease_pool.shutdown(wait=False, cancel_futures=True)
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -327,7 +330,7 @@ class Agent:
                 "devices": self.pool.describe(),
                 "runners": _RUNNERS if exact is None else [k for k in _RUNNERS if k in exact],
                 "allow": list(self._allow.rules),
-                "labels": {"platform": platform.system()},
+                "labels": {"platform": platform.system(), extras.LABEL: extras.label()},
             }
         )
         return str(answer["id"])

@@ -7,7 +7,8 @@ from tuner.cli.output import Output
 from tuner.cli.study_create import Flags, from_flags
 from tuner.cli.study_run import create_or_resume, differences, follow
 from tuner.core.study import StudySpec
-from tuner.errors import StudyExists, StudyNotFound, WorkerError
+from tuner.errors import NotAvailable, StudyExists, StudyNotFound, WorkerError
+from tuner.optimizers import extras
 
 
 class Calls:
@@ -47,6 +48,29 @@ def test_a_new_study_is_created(capsys):
     assert "Created study s." in capsys.readouterr().err
 
 
+@pytest.fixture
+def without_extra(monkeypatch):
+    monkeypatch.setitem(extras.MODULES, "optimizers", "no_such_library")
+    extras.is_installed.cache_clear()
+    yield
+    extras.is_installed.cache_clear()
+
+
+def test_a_study_whose_optimizers_are_not_installed_is_refused_and_nothing_is_made(without_extra):
+    task = {"dataset": "digits", "model": "mlp", "optimizer": "soap"}
+    data = {**FILE, "trial": {"task": task}}
+    calls = Calls(None)
+    with pytest.raises(NotAvailable, match="soap needs no_such_library"):
+        create_or_resume(Output(), calls, data)
+    assert calls.study is None
+    calls = Calls({**STORED, **data})
+    with pytest.raises(NotAvailable):
+        create_or_resume(Output(), calls, {**data, "budget": {"trials": 9}})
+    assert calls.changes == []
+    finished = Calls({**STORED, **data, "state": "finished"})
+    assert create_or_resume(Output(), finished, data)["state"] == "finished"
+
+
 def test_the_same_study_goes_on_unchanged(capsys):
     calls = Calls(STORED)
     create_or_resume(Output(), calls, {**FILE, "constraints": []})
@@ -63,6 +87,36 @@ def test_a_changed_budget_and_tags_are_applied_and_said(capsys):
     err = capsys.readouterr().err
     assert "Changed budget of study s: trials=5 -> seconds=9." in err
     assert "Changed tags of study s: not set -> a=1." in err
+
+
+def compared(trials, budget, **changes):
+    compare = {"trials": trials, "seeds": 5}
+    return {**STORED, "compare": compare, "budget": {"trials": budget}, **changes}
+
+
+def test_what_confirmation_added_to_the_budget_stays():
+    calls = Calls(compared(20, 105))
+    create_or_resume(Output(), calls, compared(20, 100))
+    assert calls.changes == []
+    calls = Calls({**STORED, "budget": {"trials": 9}})
+    waiting = [{"user_attrs": {"confirms": 3, "replicate": 1}}]
+    calls.list_trials = lambda name, **query: {"items": waiting}
+    create_or_resume(Output(), calls, FILE)
+    assert calls.changes == []
+    waiting.clear()
+    create_or_resume(Output(), calls, FILE)
+    assert calls.changes == [{"budget": {"trials": 5, "seconds": None, "target": None}}]
+
+
+def test_more_trials_for_each_compared_optimizer_are_a_change_of_budget():
+    calls = Calls(compared(20, 100))
+    create_or_resume(Output(), calls, compared(30, 140))
+    assert calls.changes == [
+        {"budget": {"trials": 140, "seconds": None, "target": None}, "compare": {"trials": 30}}
+    ]
+    calls = Calls(compared(20, 100))
+    with pytest.raises(StudyExists, match=r"compare.seeds is 5, the file says 6"):
+        create_or_resume(Output(), calls, compared(20, 100, compare={"trials": 20, "seeds": 6}))
 
 
 def test_a_paused_study_is_resumed_and_said(capsys):

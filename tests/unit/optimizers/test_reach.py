@@ -77,6 +77,7 @@ def test_a_method_for_the_whole_model_takes_no_decay_on_some_weights(task, space
 )
 def test_decay_on_weights_goes_with_a_method_that_does_not_decay(space):
     check_splits({"decay_on": "weights"}, [], ["adam", "lbfgs"], parameters=space)
+    check_splits({"decay_on": "weights", "weight_decay": 0.1}, [], ["prodigy"])
 
 
 ALL = ["float32", "bfloat16", "float16"]
