@@ -133,6 +133,16 @@ def test_a_batch_norm_sees_the_parts(train):
     assert train({**task, "accumulate": 4}).rows[1] != train(task).rows[1]
 
 
+def test_diagnostics_of_a_step_in_parts_are_those_of_the_whole_batch(train):
+    task = {**TASK, "batch_size": 32, "epochs": 2}
+    whole, split = (train({**task, "accumulate": n}, {"optimizer": "sgd"}) for n in (1, 4))
+    for metric in ("steps", "grad_norm", "grad_norm_max", "update_ratio", "loss_spikes"):
+        assert split.rows[2][metric] == pytest.approx(whole.rows[2][metric], rel=1e-3)
+    # A probe takes a part only, so it sees the same noise with another sample of it.
+    assert split.rows[2]["grad_noise_scale"] > 0
+    assert split.rows[2]["grad_noise_scale"] != whole.rows[2]["grad_noise_scale"]
+
+
 def test_a_loss_that_is_not_finite_in_a_part_ends_the_trial(train):
     task = {"dataset": "diabetes", "batch_size": 16, "accumulate": 4}
     trial = train(task, {"optimizer": "sgd", "lr": 1e30})
