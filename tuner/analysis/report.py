@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tuner.analysis import markdown, page, series, summary
+from tuner.analysis.comparison.build import comparison
+from tuner.analysis.comparison.contest import searched
 from tuner.analysis.evidence import Evidence
 from tuner.analysis.importance import explain
 from tuner.analysis.notes import notes, repeats
@@ -23,6 +25,7 @@ SPEC_KEYS = (
     "objectives",
     "constraints",
     "space",
+    "compare",
     "sampler",
     "pruner",
     "budget",
@@ -43,15 +46,18 @@ def build_report(
         trials: Its Trial objects.
         measurements: Rows `{number, attempt, step, metric, value}`.
     """
-    evidence = Evidence.read(study, trials, measurements)
+    whole = Evidence.read(study, trials, measurements)
+    # runs on fresh seeds confirm what the search found; they are no results of the search
+    evidence = searched(whole)
     rows = summary.per_optimizer(evidence)
     explained = explain(evidence)
     order = [row["name"] for row in explained["parameters"]]
     best = None if evidence.is_multi or not evidence.results else evidence.results[0]
     return {
-        "study": _head(evidence),
-        "counts": summary.counts(evidence.trials),
-        "timing": summary.timing(evidence),
+        "study": _head(whole),
+        "counts": summary.counts(whole.trials),
+        "timing": summary.timing(whole),
+        "comparison": comparison(whole),
         "best": summary.describe(evidence, best),
         "pareto": series.front(evidence),
         "optimizers": rows,
@@ -59,9 +65,9 @@ def build_report(
         "curves": series.curves(evidence),
         "importance": explained,
         "slices": series.slices(evidence, order),
-        "failures": summary.failures(evidence),
-        "notes": notes(evidence, rows),
-        "reproducibility": _reproducibility(evidence),
+        "failures": summary.failures(whole),
+        "notes": notes(whole, rows),
+        "reproducibility": _reproducibility(whole),
     }
 
 
