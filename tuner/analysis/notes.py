@@ -10,7 +10,6 @@ from typing import Any
 from tuner.analysis.comparison.inclusions import INCLUSIONS, Inclusion, reaches
 from tuner.analysis.evidence import Evidence, parameters_of
 
-
 _COMPARED = (
     "The best of many search trials is partly luck. What is said about the optimizers rests on the "
     "runs of their settings on fresh seeds; best values of the search do not."

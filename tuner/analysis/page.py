@@ -21,6 +21,10 @@ from tuner.analysis.comparison.sections import sections as comparison_sections
 from tuner.analysis.markup import section
 from tuner.analysis.wording import duration, number
 
+NOSCRIPT = (
+    '<noscript><p class="note">Charts need JavaScript; the table under each one holds its '
+    "numbers.</p></noscript>"
+)
 MARKS = "filled complete, hollow stopped early or running, × diverged, | failed"
 
 
@@ -119,8 +123,7 @@ def _body(report: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
             _header(report),
             f'<nav aria-label="Sections"><ul>{links}</ul></nav>',
             "<main>",
-            '<noscript><p class="note">Charts need JavaScript; the table under each one holds '
-            "its numbers.</p></noscript>",
+            NOSCRIPT,
             *(section(key, title, content) for key, title, content in shown),
             "</main>",
             _footer(report),

@@ -133,7 +133,7 @@ def report(
     session = open_session(ctx, json=json)
     suffix = output.suffix.lstrip(".") if output else ""
     guess = "json" if json else suffix if suffix in ("json", "html") else "md"
-    chosen = _format(format_ or guess, ("json", "md", "html"))
+    chosen = document_format(format_ or guess, ("json", "md", "html"))
     with session.client(create=False) as client:
         body = client.rest.study_report(name, chosen)
     text = body if isinstance(body, str) else f"{dumps(body)}\n"
@@ -147,7 +147,7 @@ def export(
     session = open_session(ctx)
     suffix = output.suffix.lstrip(".") if output else ""
     guess = suffix if suffix in ("csv", "parquet") else "jsonl"
-    chosen = _format(format_ or guess, ("jsonl", "csv", "parquet"))
+    chosen = document_format(format_ or guess, ("jsonl", "csv", "parquet"))
     with session.client(create=False) as client:
         body = client.rest.export(name, chosen)
     write_document(session.out, body, output)
@@ -160,7 +160,12 @@ def schema(ctx: typer.Context, json: Json = False) -> None:
         session.out.document(client.rest.study_schema())
 
 
-def _format(chosen: str, known: tuple[str, ...]) -> str:
+def document_format(chosen: str, known: tuple[str, ...]) -> str:
+    """The format, if it is known.
+
+    Raises:
+        Invalid: If not, with the nearest one.
+    """
     if chosen not in known:
         near = nearest(chosen, known)
         guess = f"Did you mean {near!r}?" if near else f"Known: {', '.join(known)}."

@@ -40,6 +40,7 @@ class Rest:
     importance = _send(operations.importance)
     study_report = _send(operations.study_report)
     export = _send(operations.export)
+    comparison = _send(operations.comparison)
     ask = _send(operations.ask)
     add_trials = _send(operations.add_trials)
     list_trials = _send(operations.list_trials)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row
@@ -19,6 +19,11 @@ from tuner.storage.engine import Tx
 ENTRY: Final = "tuner.analysis.entry:run"
 _MOST_MEASUREMENTS: Final = 2_000_000
 _PAGE: Final = 5000
+# what a comparison reads beside objectives and constraints
+_COMPARED: Final = (
+    *(f"{part}_{family}" for part in ("train", "val", "test") for family in ("loss", "accuracy")),
+    *("steps", "seconds", "evaluations"),
+)
 
 
 class Document(NamedTuple):
@@ -49,6 +54,23 @@ def gather(tx: Tx, name: str, kind: str) -> dict[str, Any]:
         rows = measurements.of_study(tx, study.id, wanted, _MOST_MEASUREMENTS)
         data["measurements"] = _columns(rows)
     return data
+
+
+def gather_several(tx: Tx, names: Sequence[str]) -> dict[str, Any]:
+    """Several studies as plain data, with the measurements that a comparison reads."""
+    return {"studies": [_compared(tx, name, _MOST_MEASUREMENTS // len(names)) for name in names]}
+
+
+def _compared(tx: Tx, name: str, most: int) -> dict[str, Any]:
+    study = study_of(tx, name)
+    spec = spec_of(study.spec)
+    wanted = [*spec.metrics, *(bound.metric for bound in spec.constraints), *_COMPARED]
+    rows = measurements.of_study(tx, study.id, sorted(set(wanted)), most)
+    return {
+        "study": view(tx, study),
+        "trials": [trial_view(row, name) for row in _all_trials(tx, study.id)],
+        "measurements": _columns(rows),
+    }
 
 
 def _columns(rows: Iterable[Row[Any]]) -> dict[str, Any]:

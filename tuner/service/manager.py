@@ -22,13 +22,13 @@ from tuner.core.messages import (
     WorkerHeartbeat,
     WorkerLease,
 )
-from tuner.core.wire import dumps
 from tuner.samplers import registry as samplers
 from tuner.service import adding, reporting, studies, trials, workers
-from tuner.service.documents import ENTRY, Document, change_mark, gather
+from tuner.service.documents import ENTRY, Document, gather
 from tuner.service.handing import Handing
 from tuner.service.idempotency import Answer, Key, make_key, once
 from tuner.service.pool import Pool
+from tuner.service.rendering import Documents
 from tuner.service.specification import define
 from tuner.service.suggest import Suggester
 from tuner.service.upkeep import Upkeep
@@ -39,8 +39,6 @@ from tuner.storage.connect import connect
 from tuner.storage.engine import Database, Tx
 
 logger = logging.getLogger(__name__)
-_KEPT = 32
-_KEPT_SIZE = 64 * 1024 * 1024
 T = TypeVar("T")
 
 
@@ -57,7 +55,7 @@ class Manager:
         self._handing = Handing(database, self._suggester)
         self._changed = asyncio.Event()
         self._upkeep = Upkeep(database, sweep_seconds, self._notify)
-        self._documents: dict[tuple[Any, ...], Document] = {}
+        self._documents = Documents(self._read, pool)
         self._closing = False
 
     @classmethod
@@ -281,11 +279,15 @@ class Manager:
 
     async def study_report(self, name: str, format_: str = "json") -> Document:
         """The report of a study, kept until the study changes."""
-        return await self._document(name, "report", format_)
+        return await self._documents.of_study(name, "report", format_)
 
     async def export(self, name: str, format_: str = "jsonl") -> Document:
         """All trials of a study."""
-        return await self._document(name, "export", format_)
+        return await self._documents.of_study(name, "export", format_)
+
+    async def comparison(self, names: Sequence[str], format_: str = "json") -> Document:
+        """Several studies, each one task, side by side."""
+        return await self._documents.of_several(names, format_)
 
     # --- events and health
 
@@ -352,26 +354,6 @@ class Manager:
     async def sweep(self) -> int:
         """One round of upkeep by hand; how many leases expired."""
         return await self._upkeep.sweep()
-
-    async def _document(self, name: str, kind: str, format_: str) -> Document:
-        mark = await self._read(lambda tx: change_mark(tx, name))
-        place = (mark, kind, format_)
-        if mark is not None and place in self._documents:
-            return self._documents[place]
-        data = await self._read(lambda tx: gather(tx, name, kind))
-        made = await self._pool.run(ENTRY, {"kind": kind, "format": format_, **data})
-        body = made["body"]
-        document = Document(made["content_type"], dumps(body) if isinstance(body, dict) else body)
-        if mark is not None:
-            self._documents[place] = document
-            self._forget_documents()
-        return document
-
-    def _forget_documents(self) -> None:
-        """Keep the newest documents only, so many and so large."""
-        size = sum(len(item.body) for item in self._documents.values())
-        while size > _KEPT_SIZE or len(self._documents) > _KEPT:
-            size -= len(self._documents.pop(next(iter(self._documents))).body)
 
     async def _make_ahead(self, name: str) -> None:
         row = await self._read(lambda tx: study_rows.find(tx, name))

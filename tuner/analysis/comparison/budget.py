@@ -3,7 +3,7 @@
     E[min of n] = Σᵢ c₍ᵢ₎ · (((N−i+1)/N)ⁿ − ((N−i)/N)ⁿ)        c₍₁₎ ≤ … ≤ c₍N₎
 
 the expectation of the best of n draws from the empirical distribution of the N trials' costs:
-Dodge et al. 2019 (arXiv:1909.03004), eq. 3, turned from the maximum to the minimum.
+Dodge et al. 2019 (arXiv:1909.03004), section 3, turned from the maximum to the minimum.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def band(
 def area(costs: Sequence[float], most: int) -> float:
     """The mean of the expected best over the budgets 1 … `most`.
 
-    The tunability of Sivaprasad et al. 2020 (arXiv:1910.11758), section 4, with uniform weights.
+    The tunability of Sivaprasad et al. 2020 (arXiv:1910.11758) with uniform weights.
     """
     left = np.arange(len(costs), -1, -1) / len(costs)
     inner = left[1:-1]

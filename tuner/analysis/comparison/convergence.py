@@ -16,9 +16,9 @@ from tuner.analysis.series import thin
 
 # what a target may cost: the key, the metric that counts it (None: the report's own step), the unit
 MEASURES: Final = (
-    ("epochs", None, "reported step"),
+    ("epochs", None, "reported steps"),
     ("steps", "steps", "optimizer steps"),
-    ("seconds", "seconds", "s of training"),
+    ("seconds", "seconds", "seconds of training"),
     ("evaluations", "evaluations", "evaluations of the loss"),
 )
 MAX_POINTS: Final = 200

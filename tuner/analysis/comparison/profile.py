@@ -2,8 +2,8 @@
 
     ρₒ(τ) = share of tasks p with  tₚₒ ≤ τ · minₒ tₚₒ            tₚₒ  time of optimizer o to target
 
-Dolan and Moré 2002 (arXiv:cs/0102001), as AlgoPerf uses them (Dahl et al. 2023, arXiv:2306.07179,
-section 4): an optimizer that does not reach a task's target has time ∞ there.
+Dolan and Moré 2002 (arXiv:cs/0102001), as AlgoPerf uses them (Dahl et al. 2023, arXiv:2306.07179):
+an optimizer that does not reach a task's target has time ∞ there.
 """
 
 from __future__ import annotations
@@ -153,19 +153,23 @@ def _mean_ranks(tasks: Sequence[Mapping[str, Any]], common: Sequence[str]) -> li
 
 
 def _profiles(parts: Sequence[Mapping[str, Any]], common: Sequence[str]) -> list[dict[str, Any]]:
-    """A profile for each measure that all tasks have."""
+    """A profile for each measure that all tasks have; reported steps where they have no other."""
+    shared = [
+        (key, unit)
+        for key, _, unit in MEASURES
+        if all(key in part["convergence"]["measures"] for part in parts)
+    ]
     found = []
-    for key, _, unit in MEASURES:
-        if all(key in part["convergence"]["measures"] for part in parts):
-            times = {name: [_time(part, name, key) for part in parts] for name in common}
-            found.append(
-                {
-                    "measure": key,
-                    "unit": unit,
-                    "times": {name: [as_json(t) for t in row] for name, row in times.items()},
-                    "optimizers": profile(times),
-                }
-            )
+    for key, unit in [pair for pair in shared if pair[0] != "epochs"] or shared:
+        times = {name: [_time(part, name, key) for part in parts] for name in common}
+        found.append(
+            {
+                "measure": key,
+                "unit": unit,
+                "times": {name: [as_json(t) for t in row] for name, row in times.items()},
+                "optimizers": profile(times),
+            }
+        )
     return found
 
 

@@ -79,7 +79,7 @@ def _recommendation(comparison: Json, prefix: str) -> list[Block]:
         Text(verdict(comparison), is_lead=True),
         Text(text),
         Text(f"Its parameters: {pairs(found['params'])}."),
-        Code(found["tuner_code"], "With tuner, given `model` and `total_steps`"),
+        Code(found["tuner_code"], "With tuner; model and total_steps are yours"),
     ]
     if found["torch_code"]:
         note = f" ({found['why']})" if found["why"] else ""
@@ -97,7 +97,7 @@ def _confirmed(comparison: Json, prefix: str) -> list[Block]:
         return [
             Text(
                 "No setting was trained again on fresh seeds, so nothing here is confirmed; "
-                "`tuner study confirm` does it."
+                "tuner study confirm does it."
             )
         ]
     how = (
