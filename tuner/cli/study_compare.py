@@ -22,10 +22,10 @@ def compare(
     output: OutputFile = None,
     json: Json = False,
 ) -> None:
-    """Compare optimizers over several studies: md (default), json or html.
+    """Compare optimizers over several studies, each one task.
 
-    Each study is one task: ranks per task, performance profiles over tasks, and the evidence of
-    each study.
+    Writes ranks per task, performance profiles over tasks and the evidence of each study, as md
+    (default), json or html.
     """
     session = open_session(ctx, json=json)
     suffix = output.suffix.lstrip(".") if output else ""

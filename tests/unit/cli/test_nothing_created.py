@@ -8,6 +8,7 @@ READING = [
     ["study", "trials", "x"],
     ["study", "watch", "x"],
     ["study", "report", "x"],
+    ["study", "compare", "x", "y"],
     ["study", "export", "x"],
     ["trial", "show", "x", "0"],
     ["trial", "log", "x", "0"],

@@ -7,7 +7,7 @@ from tuner.cli.main import app
 
 ROOT = Path(__file__).parents[3]
 CONTRACT = {
-    "study": "create run list show best trials watch report export import edit pause resume stop"
+    "study": "create run list show best trials watch report compare export import edit pause resume stop"
     " delete enqueue schema",
     "trial": "show ask tell stop retry log",
     "worker": "start list drain",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import pprint
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tuner.analysis.comparison.contest import Contest, Entrant
+from tuner.analysis.comparison.contest import Contest, Entrant, median
 from tuner.core.names import MISSING, resolve
 from tuner.core.wire import decode_metric
 from tuner.optimizers import registry
@@ -32,7 +33,7 @@ def recommendation(
         significance: The result of `significance.significance`.
         convergence: The result of `convergence.convergence`.
     """
-    usable = [entrant for entrant in contest.entrants if entrant.setting is not None]
+    usable = [entrant for entrant in contest.entrants if _has_result(contest, entrant)]
     if not usable:
         return None
     leader = usable[0]
@@ -51,6 +52,14 @@ def recommendation(
         "params": dict((chosen.setting or {}).get("params") or {}),
         **code(contest, chosen),
     }
+
+
+def _has_result(contest: Contest, entrant: Entrant) -> bool:
+    """Whether more than half of its runs gave a value, or the one unconfirmed trial did."""
+    if entrant.setting is None:
+        return False
+    costs = list(contest.confirmed(entrant).values()) or [contest.cost(entrant.setting)]
+    return math.isfinite(median(costs))
 
 
 def _cheapest(group: list[str], convergence: Mapping[str, Any]) -> tuple[str | None, str | None]:

@@ -102,12 +102,12 @@ def simulate(optimizers=tuple(SKILL), trials=12, seeds=5, epochs=10, seed=0, **c
         least = float(np.nanmin(loss))
         params = {"optimizer": optimizer, f"{optimizer}.lr": lr}
         value = "NaN" if is_lost else least
-        found.append(
-            trial_of(number, optimizer, value, params=params, diverged=is_lost, **extra)
-        )
+        found.append(trial_of(number, optimizer, value, params=params, diverged=is_lost, **extra))
         rows.extend(rows_of(number, "val_loss", shown))
         rows.extend(rows_of(number, "train_loss", [0.9 * float(v) for v in np.nan_to_num(loss)]))
-        rows.extend(rows_of(number, "val_accuracy", [float(v) for v in np.exp(-np.nan_to_num(loss))]))
+        rows.extend(
+            rows_of(number, "val_accuracy", [float(v) for v in np.exp(-np.nan_to_num(loss))])
+        )
         rows.extend(rows_of(number, "steps", [int(10 * s) for s in t]))
         rows.extend(rows_of(number, "seconds", [0.1 * float(s) for s in t]))
         rows.extend(rows_of(number, "evaluations", [int(10 * s) for s in t]))

@@ -17,7 +17,9 @@ def test_the_median_with_infinite_values():
     assert median([]) == math.inf
 
 
-@pytest.mark.parametrize("attrs", [None, {}, {"confirms": "3"}, {"confirms": True}, {"replicate": 1}])
+@pytest.mark.parametrize(
+    "attrs", [None, {}, {"confirms": "3"}, {"confirms": True}, {"replicate": 1}]
+)
 def test_what_users_write_into_attributes_makes_no_confirmation_run(make_trial, attrs):
     trial = make_trial(0, "sgd", 1.0, user_attrs=attrs)
     assert confirmed_by(trial) is None
