@@ -25,8 +25,8 @@ def recommendation(
 ) -> dict[str, Any] | None:
     """The recommended optimizer with its code; None while no optimizer has a result.
 
-    Of those that cannot be told from the leader it is the one that reaches the target soonest, by
-    the median over its runs; without such times the leader.
+    Of those that not even the uncorrected test tells from the leader it is the one that reaches the
+    target soonest, by the median over its runs; without such times the leader.
 
     Args:
         contest: The comparison.
@@ -39,12 +39,14 @@ def recommendation(
     leader = usable[0]
     names = {entrant.name for entrant in usable}
     group = [name for name in significance["group"] if name in names] or [leader.name]
-    cheapest, by = _cheapest(group, convergence)
+    close = [name for name in significance["close"] if name in names] or [leader.name]
+    cheapest, by = _cheapest(close, convergence)
     chosen = next(entrant for entrant in usable if entrant.name == (cheapest or leader.name))
     return {
         "leader": leader.name,
         "confirmed": bool(leader.runs),
         "group": group,
+        "close": close,
         "cheapest": cheapest,
         "cheapest_by": by,
         "optimizer": chosen.name,
@@ -62,12 +64,12 @@ def _has_result(contest: Contest, entrant: Entrant) -> bool:
     return math.isfinite(median(costs))
 
 
-def _cheapest(group: list[str], convergence: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """The one of the group with the least median time to target, and what was counted."""
+def _cheapest(close: list[str], convergence: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The one of them with the least median time to target, and what was counted."""
     rows = {row["optimizer"]: row["to_target"] for row in convergence["optimizers"]}
     for key in PREFERENCE:
-        if all(key in rows.get(name, {}) for name in group):
-            costs = {name: decode_metric(rows[name][key]["median"]) for name in group}
+        if all(key in rows.get(name, {}) for name in close):
+            costs = {name: decode_metric(rows[name][key]["median"]) for name in close}
             known = {name: cost for name, cost in costs.items() if cost is not None}
             least = min(known.values(), default=float("inf"))
             if least < float("inf"):

@@ -55,10 +55,16 @@ def verdict(comparison: Json) -> str:
         f"{found['leader']} leads with a confirmed median {comparison['metric']} of "
         f"{number(place['median'])} over {place['seeds']} seeds."
     )
-    others = [name for name in found["group"] if name != found["leader"]]
-    if others:
-        text += f" Not distinguishable from the leader: {', '.join(others)}."
-    elif apart["comparisons"]:
+    close = [name for name in found["close"] if name != found["leader"]]
+    doubtful = [name for name in found["group"] if name not in found["close"]]
+    if close:
+        text += f" Not distinguishable from the leader: {', '.join(close)}."
+    if doubtful:
+        text += (
+            f" Worse by a test that does not count how many were compared, and not shown to be "
+            f"worse by one that does: {', '.join(doubtful)}."
+        )
+    if apart["comparisons"] and not close and not doubtful:
         text += " Every other optimizer is distinguishably worse."
     return text
 
@@ -70,9 +76,9 @@ def _recommendation(comparison: Json, prefix: str) -> list[Block]:
         return [Text(verdict(comparison), is_lead=True)]
     chosen = found["optimizer"]
     text = f"Use {chosen} with the parameters of trial #{found['setting']}."
-    if found["cheapest"] is not None and len(found["group"]) > 1:
+    if found["cheapest"] is not None and len(found["close"]) > 1:
         text = (
-            f"Of these, {chosen} reaches the target soonest, counted in "
+            f"Of the leader and those not distinguishable from it, {chosen} reaches the target soonest, counted in "
             f"{_BY[found['cheapest_by']]}. {text}"
         )
     blocks: list[Block] = [

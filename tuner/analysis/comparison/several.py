@@ -12,7 +12,7 @@ from tuner.analysis import markdown, markup, page
 from tuner.analysis.axes import Style, styles
 from tuner.analysis.blocks import Block, Chart, Section, Sheet, Text
 from tuner.analysis.comparison import charts
-from tuner.analysis.comparison.sections import sections, verdict
+from tuner.analysis.comparison.sections import sections
 from tuner.analysis.comparison.tables import NEVER
 from tuner.analysis.figures import Figure, label, layout
 from tuner.analysis.wording import NONE, Table, number
@@ -119,18 +119,23 @@ def _cell(found: Json) -> str:
 
 
 def winners_table(data: Json) -> Table:
-    """Each task's metric, target and winner, and what its study concludes."""
+    """Each task's metric, target and winner, and those that may be as good."""
     body = [
         [
             task["study"],
             f"{task['direction']} {task['metric']}",
             f"{number(task['target'])} ({task['target_source']})",
             ", ".join(task["winners"]) or NONE,
-            verdict(part),
+            ", ".join(_close(task, part)) or NONE,
         ]
         for task, part in zip(data["tasks"], data["comparisons"], strict=True)
     ]
-    return ["task", "objective", "target", "best", "said by its study"], body
+    return ["task", "objective", "target", "best", "not distinguishable from it"], body
+
+
+def _close(task: Json, part: Json) -> list[str]:
+    """Those that the study's tests do not tell from its leader."""
+    return [name for name in part["significance"]["close"] if name not in task["winners"]]
 
 
 def _profiles(data: Json) -> list[Block]:

@@ -102,7 +102,12 @@ def seeds_needed(comparisons: int) -> int | None:
 
 
 def significance(contest: Contest) -> dict[str, Any]:
-    """The leader against the others; `group` holds those it cannot be told from, itself first."""
+    """The leader against the others.
+
+    `group` holds those it cannot be told from, itself first; `close` those of them that even the
+    uncorrected test does not tell from it. What is in `group` only may well be worse: the
+    correction asks for more seeds than there are.
+    """
     confirmed = [e for e in contest.entrants if e.runs]
     rows = [_row(contest, entrant) for entrant in confirmed]
     if len(confirmed) < 2:
@@ -122,6 +127,7 @@ def significance(contest: Contest) -> dict[str, Any]:
         "leader": leader.name,
         "level": LEVEL,
         "group": [leader.name] + [row["optimizer"] for row in rows[1:] if row["p_holm"] > LEVEL],
+        "close": [leader.name] + [row["optimizer"] for row in rows[1:] if row["p"] > LEVEL],
         "comparisons": len(others),
         "seeds": min(len(mine), *(len(costs) for costs in theirs)),
         "smallest_p": min(smallest_p(len(mine), len(costs)) for costs in theirs),
@@ -134,6 +140,7 @@ def significance(contest: Contest) -> dict[str, Any]:
 _EMPTY: Final[dict[str, Any]] = {
     "level": LEVEL,
     "group": [],
+    "close": [],
     "comparisons": 0,
     "seeds": 0,
     "smallest_p": None,

@@ -49,10 +49,18 @@ def confirmed(comparison: Json) -> Table:
                 span(row["interval"]),
                 number(row["p"], 2),
                 number(row["p_holm"], 2),
-                "leader" if is_leader else told,
+                "leader" if is_leader else _told(row, apart["level"]),
             ]
         )
     return head, body
+
+
+def _told(row: Json, level: float) -> str:
+    if row["p_holm"] is None:
+        return NONE
+    if row["p_holm"] <= level:
+        return "yes"
+    return "only uncorrected" if row["p"] <= level else "no"
 
 
 def span(ends: Sequence[float] | None) -> str:

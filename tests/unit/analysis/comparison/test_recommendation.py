@@ -41,6 +41,21 @@ def test_of_those_not_told_apart_the_soonest_is_taken(recommended, tied):
     assert found["setting"] == 10
 
 
+def test_a_cheap_optimizer_that_looks_worse_is_not_taken(recommended, make_trial, make_rows):
+    trials, rows = [], []
+    for i, (name, value) in enumerate([("adamw", 0.1), *((f"o{k}", 0.4) for k in range(8))]):
+        trials.append(make_trial(10 * i, name, value))
+        for r in range(1, 6):
+            number = 10 * i + r
+            trials.append(make_trial(number, name, value + 0.01 * r, confirms=10 * i, replicate=r))
+            rows += make_rows(number, "val_loss", [value + 0.01 * r])
+            rows += make_rows(number, "seconds", [9.0 if name == "adamw" else 1.0])
+    found = recommended(trials, rows, compare={"target": 0.9})
+    assert len(found["group"]) == 9
+    assert found["close"] == ["adamw"]
+    assert found["optimizer"] == "adamw"
+
+
 def test_without_times_the_leader_is_taken(recommended, tied):
     found = recommended(tied[0])
     assert (found["optimizer"], found["cheapest"]) == ("adamw", None)

@@ -122,6 +122,7 @@ def test_the_leader_stands_with_those_it_cannot_be_told_from(confirmed):
     )
     assert found["leader"] == "adamw"
     assert found["group"] == ["adamw", "nesterov"]
+    assert found["close"] == ["adamw", "nesterov"]
     adamw, nesterov, sgd = found["optimizers"]
     assert adamw["p"] is None
     assert nesterov["behind"] == pytest.approx(0.01)
@@ -136,6 +137,14 @@ def test_too_few_seeds_can_tell_nothing_apart(confirmed):
     assert found["smallest_adjusted"] == pytest.approx(0.1)
     assert found["group"] == ["adamw", "sgd"]
     assert found["seeds_needed"] == 4
+
+
+def test_what_only_the_correction_keeps_in_the_group_is_not_close(confirmed):
+    others = {f"o{i}": [float(10 * i + k) for k in range(5)] for i in range(1, 9)}
+    found = significance(confirmed(adamw=[0.1, 0.2, 0.3, 0.4, 0.5], **others))
+    assert found["smallest_adjusted"] == pytest.approx(8 * 2 / 252)
+    assert len(found["group"]) == 9
+    assert found["close"] == ["adamw"]
 
 
 def test_without_confirmation_runs_nothing_is_claimed(confirmed):
