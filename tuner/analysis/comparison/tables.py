@@ -36,9 +36,6 @@ def confirmed(comparison: Json) -> Table:
     body = []
     for row in apart["optimizers"]:
         is_leader = row["optimizer"] == apart["leader"]
-        told = (
-            NONE if row["p_holm"] is None else "yes" if row["p_holm"] <= apart["level"] else "no"
-        )
         body.append(
             [
                 row["optimizer"],

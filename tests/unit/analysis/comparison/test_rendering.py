@@ -110,6 +110,7 @@ def test_everything_diverged_is_a_result_of_none(compared):
     assert "No optimizer has a result yet." in text
 
 
+@pytest.mark.slow
 def test_names_of_users_stay_text(compared, open_page):
     study, trials, rows = compared
     names = {"sgd": HOSTILE, "adamw": "a`b|c", "nesterov": "nesterov", "rmsprop": "rmsprop"}
@@ -142,6 +143,7 @@ def test_the_browser_draws_all_figures(report, open_page):
     assert set(drawn) >= FIGURES
 
 
+@pytest.mark.slow
 def test_the_browser_draws_the_page_over_several_studies(simulated, open_page):
     studies = [
         ({**study, "name": f"task-{seed}"}, trials, rows)
