@@ -62,6 +62,13 @@ def notes(contest: Contest, apart: Mapping[str, Any]) -> list[str]:
             f"Not confirmed on fresh seeds: {', '.join(bare)}. A best of many search trials is "
             "partly luck, so it is not ranked against confirmed values."
         )
+    copies = [entrant.name for entrant in contest.entrants if contest.ignores_seeds(entrant)]
+    if copies:
+        found.append(
+            f"The confirmation runs of {', '.join(copies)} are copies of each other: the training "
+            "does not use the replicate (Trial.replicate, TUNER_REPLICATE) for its seed. They "
+            "count as one run each, which shows nothing about the spread."
+        )
     counts = [len(entrant.searched) for entrant in contest.entrants]
     if "seconds" not in contest.plan and counts and max(counts) > min(counts):
         found.append(
@@ -70,8 +77,8 @@ def notes(contest: Contest, apart: Mapping[str, Any]) -> list[str]:
         )
     if apart["comparisons"] and apart["seeds"] < MIN_SEEDS:
         found.append(
-            f"{apart['seeds']} seeds say little about the spread; bootstrap intervals of so few "
-            "are too narrow."
+            f"So few seeds ({apart['seeds']}) say little about the spread; bootstrap intervals of "
+            "them are too narrow."
         )
     found += _lost(contest)
     return found

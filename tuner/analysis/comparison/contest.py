@@ -113,6 +113,22 @@ class Contest:
         """The cost of each confirmation run, by replicate."""
         return {replicate_of(run): self.cost(run) for run in entrant.runs}
 
+    def ignores_seeds(self, entrant: Entrant) -> bool:
+        """Whether its runs are copies of each other, so that the seed cannot have been used.
+
+        Equal values alone may be chance (an accuracy has few values); equal curves are not.
+        """
+        costs = self.confirmed(entrant).values()
+        if len(costs) < 2 or len(set(costs)) > 1 or not all(map(math.isfinite, costs)):
+            return False
+        curves = [self.evidence.curve(run, self.metric) for run in entrant.runs]
+        return all(curve == curves[0] for curve in curves[1:])
+
+    def independent(self, entrant: Entrant) -> list[float]:
+        """The costs that tests may use: of runs that are copies of each other, one."""
+        costs = list(self.confirmed(entrant).values())
+        return costs[:1] if self.ignores_seeds(entrant) else costs
+
     def _place(self, entrant: Entrant) -> tuple[bool, float, str]:
         costs = list(self.confirmed(entrant).values())
         if costs:

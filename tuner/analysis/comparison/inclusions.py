@@ -173,8 +173,7 @@ def inclusions(contest: Contest, significance: Mapping[str, Any]) -> list[dict[s
             continue
         checks = [reaches(need, item.general, parameters) for need in item.needs]
         special, general = (
-            list(contest.confirmed(entrants[name]).values())
-            for name in (item.special, item.general)
+            contest.independent(entrants[name]) for name in (item.special, item.general)
         )
         verdict = judge(special, general, all(ok for ok, _ in checks))
         found.append(

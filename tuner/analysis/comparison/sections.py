@@ -122,7 +122,7 @@ def significance_text(apart: Json) -> str:
     text = (
         f"Differences to the leader: two-sided permutation tests of the rank sum, "
         f"{apart['comparisons']} of them, corrected by Holm; intervals of the difference of medians "
-        f"are 95 % percentile bootstraps. With {apart['seeds']} seeds no p can be below "
+        f"are 95 % percentile bootstraps. With {_seeds(apart['seeds'])} no p can be below "
         f"{number(apart['smallest_p'], 2)}, and after the correction none below "
         f"{number(apart['smallest_adjusted'], 2)}."
     )
@@ -137,6 +137,10 @@ def significance_text(apart: Json) -> str:
         " The leader was chosen by the same values, which makes its lead look a little larger "
         "than it is."
     )
+
+
+def _seeds(n: int) -> str:
+    return "one seed" if n == 1 else f"{n} seeds"
 
 
 def _budget(comparison: Json, prefix: str) -> list[Block]:

@@ -113,8 +113,8 @@ def significance(contest: Contest) -> dict[str, Any]:
     if len(confirmed) < 2:
         return {**_EMPTY, "optimizers": rows, "leader": confirmed[0].name if confirmed else None}
     leader, others = confirmed[0], confirmed[1:]
-    mine = list(contest.confirmed(leader).values())
-    theirs = [list(contest.confirmed(e).values()) for e in others]
+    mine = contest.independent(leader)
+    theirs = [contest.independent(e) for e in others]
     adjusted = holm([permutation_p(mine, costs) for costs in theirs])
     for row, costs, p in zip(rows[1:], theirs, adjusted, strict=True):
         between = interval(mine, costs, seed_of(row["optimizer"]))

@@ -8,6 +8,7 @@ import pytest
 from scipy import stats
 
 from tuner.analysis.comparison import significance as module
+from tuner.analysis.comparison.build import notes
 from tuner.analysis.comparison.significance import (
     holm,
     interval,
@@ -133,7 +134,7 @@ def test_the_leader_stands_with_those_it_cannot_be_told_from(confirmed):
 
 
 def test_too_few_seeds_can_tell_nothing_apart(confirmed):
-    found = significance(confirmed(adamw=[0.1, 0.1, 0.1], sgd=[9.0, 9.0, 9.0]))
+    found = significance(confirmed(adamw=[0.1, 0.2, 0.3], sgd=[9.0, 9.1, 9.2]))
     assert found["smallest_adjusted"] == pytest.approx(0.1)
     assert found["group"] == ["adamw", "sgd"]
     assert found["seeds_needed"] == 4
@@ -158,3 +159,22 @@ def test_one_confirmed_optimizer_leads_over_none(confirmed):
     found = significance(confirmed(adamw=[0.1, 0.2], sgd=[]))
     assert found["leader"] == "adamw"
     assert found["comparisons"] == 0
+
+
+def test_copies_of_one_run_are_one_run(contest_of, make_trial, make_rows):
+    trials, rows = [], []
+    for i, (name, value) in enumerate([("adamw", 0.1), ("sgd", 0.5)]):
+        trials.append(make_trial(10 * i, name, value))
+        for r in range(1, 6):
+            trials.append(make_trial(10 * i + r, name, value, confirms=10 * i, replicate=r))
+            rows += make_rows(10 * i + r, "val_loss", [0.9, value])
+    contest = contest_of(trials, rows)
+    found = significance(contest)
+    assert found["seeds"] == 1
+    assert found["group"] == ["adamw", "sgd"]
+    assert any("copies of each other: the training does not" in n for n in notes(contest, found))
+    # the same values by other ways are no copies
+    rows[-2]["value"] = 0.8
+    assert not contest_of(trials, rows).ignores_seeds(contest_of(trials, rows).entrants[1])
+    lost = [{**t, "diverged": True, "values": {"val_loss": "NaN"}} for t in trials]
+    assert significance(contest_of(lost))["seeds"] == 5
