@@ -78,8 +78,8 @@ def _recommendation(comparison: Json, prefix: str) -> list[Block]:
     text = f"Use {chosen} with the parameters of trial #{found['setting']}."
     if found["cheapest"] is not None and len(found["close"]) > 1:
         text = (
-            f"Of the leader and those not distinguishable from it, {chosen} reaches the target soonest, counted in "
-            f"{_BY[found['cheapest_by']]}. {text}"
+            "Of the leader and those not distinguishable from it, none reaches the target sooner "
+            f"than {chosen}, counted in {_BY[found['cheapest_by']]}. {text}"
         )
     blocks: list[Block] = [
         Text(verdict(comparison), is_lead=True),

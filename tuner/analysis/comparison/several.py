@@ -87,8 +87,8 @@ def _tasks(data: Json) -> list[Block]:
         *blocks,
         Sheet(
             values_table(data),
-            "Confirmed median and range over seeds, with the rank on each task; * one unconfirmed "
-            "trial",
+            "Confirmed median and range over seeds, with the rank on each task"
+            + ("; * one unconfirmed trial" if _has_unconfirmed(data) else ""),
             is_wide=True,
         ),
         Sheet(winners_table(data), "The best of each task, by confirmed median"),
@@ -97,6 +97,10 @@ def _tasks(data: Json) -> list[Block]:
             "in each study's section. Equal medians share their mean rank."
         ),
     ]
+
+
+def _has_unconfirmed(data: Json) -> bool:
+    return any(not cell["seeds"] for task in data["tasks"] for cell in task["optimizers"].values())
 
 
 def values_table(data: Json) -> Table:
