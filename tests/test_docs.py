@@ -15,6 +15,8 @@ from typer.main import get_command
 
 import tuner
 from tuner import errors, settings
+from tuner.analysis.advice.collect import CODES
+from tuner.analysis.diagnosis.rules import PATHOLOGIES
 from tuner.api import prometheus
 from tuner.api.app import _ROUTERS
 from tuner.cli import reference
@@ -24,6 +26,7 @@ from tuner.core.messages import StudyChange
 from tuner.core.parameter import CLASSES
 from tuner.core.study import StudySpec, TrialSpec
 from tuner.optimizers import registry as optimizers
+from tuner.optimizers.rules import OURS, RULES
 from tuner.pruners import registry as pruners
 from tuner.samplers import registry as samplers
 from tuner.service.specification import define
@@ -172,6 +175,9 @@ def test_every_optimizer_has_its_numbers_and_sources(name):
     entry = optimizers.describe(optimizers.ENTRIES[name])
     assert f"### `{name}`: {entry['title']}" in PAGES[page]
     assert entry["formula"] in PAGES[page]
+    section = PAGES[page].split(f"### `{name}`: ")[1].split("\n### ")[0]
+    assert ("Needs the extra" in section) == (entry["extra"] is not None)
+    assert entry["extra"] is None or f"`tuner[{entry['extra']}]`" in section
     for item in entry["parameters"]:
         size = item["sizes"][0] if item["sizes"] else "never"
         if item["type"] == "categorical":
@@ -199,6 +205,31 @@ def test_every_task_option_has_its_row(option):
 @pytest.mark.parametrize("name", [*tasks.DATASETS, *tasks.MODELS, *tasks.METRICS])
 def test_every_data_set_model_and_metric_has_its_row(name):
     assert f"\n| `{name}` |" in PAGES["docs/training-tasks.md"]
+
+
+@pytest.mark.parametrize("item", PATHOLOGIES.values(), ids=lambda item: item.name)
+def test_every_recognised_problem_has_its_row(item):
+    row = f"| `{item.name}` | {item.trigger} | {item.action} | {item.source} |"
+    table_row(row, "docs/advice.md")
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_of_advice_has_its_row(code):
+    assert PAGES["docs/advice.md"].count(f"\n| `{code}` | ") == 1
+
+
+def test_no_code_of_advice_is_invented():
+    table = PAGES["docs/advice.md"].partition("## Codes")[2].partition("## Training")[0]
+    assert tuple(re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)) == CODES
+
+
+def test_every_rule_of_recommendation_has_its_row():
+    for rule in RULES:
+        models = ", ".join(sorted(rule.models)) or "any"
+        points = "left out" if rule.points is None else f"{rule.points:+d}"
+        source = "our judgement" if rule.source == OURS else rule.source
+        row = f"| `{rule.optimizer}` | {points} | {models} | {rule.condition} | {rule.text} | {source} |"
+        table_row(row, "docs/choosing-an-optimizer.md")
 
 
 def test_every_key_of_a_study_is_described():

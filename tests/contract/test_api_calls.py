@@ -191,6 +191,39 @@ def test_reports_exports_and_importance(each: Any) -> None:
     fits(each, each.get(f"/studies/{study}/importance").json(), "Importance")
 
 
+def test_advice_follows_from_the_trials(each: Any, problem: Any) -> None:
+    study = each.new_study(space={"x": {"type": "float", "low": 1.0, "high": 4.0}})
+    empty = each.get(f"/studies/{study}/advice").json()
+    assert (empty["study"], empty["state"], empty["advice"]) == (study, "active", [])
+    done = [
+        {"params": {"x": x}, "state": "complete", "values": {"loss": -x}} for x in (1.0, 2.0, 4.0)
+    ]
+    each.post(f"/studies/{study}/trials", {"trials": done})
+    found = each.get(f"/studies/{study}/advice")
+    assert found.headers["content-type"] == "application/json"
+    fits(each, found.json(), "AdviceAnswer")
+    edge = next(item for item in found.json()["advice"] if item["code"] == "edge-of-range")
+    assert edge["study_file"]["name"] == f"{study}-wider"
+    assert "high: 5.5" in edge["study_file"]["yaml"]
+    assert each.get(f"/studies/{study}/report").json()["advice"] == found.json()["advice"]
+    problem(each.get(f"/studies/{study}/advice?format=md"), 422)
+    problem(each.get("/studies/nobody/advice"), 404, "study-not-found")
+
+
+def test_optimizers_are_recommended_for_a_situation(each: Any, problem: Any) -> None:
+    found = each.get("/optimizers/recommend?dataset=digits&trials=60").json()
+    fits(each, found, "Recommendation")
+    assert found["optimizers"][0]["name"] == "nesterov"
+    assert found["situation"]["examples"] == 1438
+    full = each.get("/optimizers/recommend?model=linear&examples=5e3&batch=full").json()
+    assert full["optimizers"][0]["name"] == "lbfgs"
+    wrong = problem(each.get("/optimizers/recommend?model=cnm"), 422, "unknown-name")
+    assert wrong["errors"][0]["nearest"] == "cnn"
+    problem(each.get("/optimizers/recommend?model=mlp&trials=0"), 422)
+    problem(each.get("/optimizers/recommend"), 422)
+    problem(each.get("/optimizers/recommend?modle=mlp"), 422, "unknown-name")
+
+
 def test_nothing_found_yet_is_a_problem_of_its_own(each: Any, problem: Any) -> None:
     study = each.new_study()
     problem(each.get(f"/studies/{study}/best"), 404, "no-result-yet")

@@ -195,6 +195,28 @@ def test_a_report_is_made_from_every_measurement_exactly(service):
     ]
 
 
+def test_a_large_study_is_read_whole_only_in_what_decides(service):
+    name = service.new_study(budget={"trials": 400})
+    trials = [t for _ in range(2) for t in service.ask(name, 200)]
+    for trial in trials:
+        service.report(trial, (1, {"loss": 0.5, "grad_norm": 1.0}))
+        service.tell(trial, float(trial["number"] % 97))
+
+    def rows(kind):
+        def read(tx):
+            return list(_rows(gather(tx, name, kind)["measurements"]))
+
+        return service.run(service.manager._read(read))
+
+    found = rows("report")
+    assert rows("advice") == found
+    assert {r["number"] for r in found if r["metric"] == "loss"} == set(range(400))
+    detailed = {r["number"] for r in found if r["metric"] == "grad_norm"}
+    assert {0, 97, 194, 291, 388} <= detailed  # the best ones
+    assert len(detailed) <= 300
+    assert {r["metric"] for r in rows("importance")} == {"loss"}
+
+
 # --- events
 
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tuner.analysis.advice.collect import answer
 from tuner.analysis.comparison.profile import compare_studies
 from tuner.analysis.comparison.several import render as render_several
+from tuner.analysis.evidence import Evidence
 from tuner.analysis.export import export
 from tuner.analysis.importance import importance
 from tuner.analysis.report import build_report, render
 from tuner.core.wire import encode_metric
 from tuner.errors import FieldError, UnknownName
 
-KINDS = ("report", "importance", "export", "comparison")
+KINDS = ("report", "advice", "importance", "export", "comparison")
 CONTENT_TYPES = {
     "json": "application/json",
     "md": "text/markdown; charset=utf-8",
@@ -28,11 +30,12 @@ def run(request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer one request; picklable, so that a process pool can call it.
 
     Args:
-        request: `{kind: report | importance | export, study, trials, measurements?, format?,
-            metric?}`, or `{kind: comparison, studies: [{study, trials, measurements?}, …],
+        request: `{kind: report | advice | importance | export, study, trials, measurements?,
+            format?, metric?}`, or `{kind: comparison, studies: [{study, trials, measurements?}, …],
             format?}`; measurements are rows `{number, attempt, step, metric, value}` or columns
             of these names, with `metric` an index into `metrics`; `format` is json (default), md
-            or html for a report or comparison, jsonl (default), csv or parquet for an export; `metric` names the objective whose importance is asked for.
+            or html for a report or comparison, jsonl (default), csv or parquet for an export;
+            `metric` names the objective whose importance is asked for.
 
     Returns:
         `{content_type, body}`: a dict where the content is JSON, else text, or bytes for parquet.
@@ -48,6 +51,9 @@ def run(request: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "importance":
         body = importance(study, trials, measurements, request.get("metric"))
         return {"content_type": CONTENT_TYPES["json"], "body": body}
+    if kind == "advice":
+        found = answer(Evidence.read(study, trials, measurements))
+        return {"content_type": CONTENT_TYPES["json"], "body": found}
     if kind == "export":
         format_ = request.get("format") or "jsonl"
         text = export(study, trials, format_)

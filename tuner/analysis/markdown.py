@@ -46,11 +46,13 @@ def render(report: Mapping[str, Any]) -> str:
         " ".join(escape(line) for line in wording.headline(report)),
         _facts(report),
         *_comparison(report),
+        *_advice(report["advice"]),
         *_best(report),
         *_optimizers(report),
         *_front(report),
         *_importance(report["importance"]),
         *_history(report),
+        *_diagnostics(report["diagnostics"]),
         *_failures(report),
         "## Reading this report",
         "\n".join(f"- {escape(note)}" for note in report["notes"]),
@@ -104,6 +106,26 @@ def _facts(report: Mapping[str, Any]) -> str:
         *wording.timing_rows(report),
     ]
     return table((["", ""], rows))
+
+
+def _advice(advice: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not advice:
+        return []
+    parts = ["## What to do next"]
+    for item in advice:
+        lines = [f"**{escape(item['title'])}** ({item['severity']}, {item['code']})"]
+        lines.append(escape(item["action"]))
+        parts.append("- " + "\n  ".join(lines))
+        if item["command"] is not None:
+            parts.append(f"  ```sh\n  {item['command']}\n  ```")
+    return parts
+
+
+def _diagnostics(found: Mapping[str, Any]) -> list[str]:
+    if not found["summary"]:
+        return []
+    how = f"{found['examined']} of {found['total']} trials examined."
+    return ["## Training problems recognised", how, table(wording.diagnostics_table(found))]
 
 
 def _best(report: Mapping[str, Any]) -> list[str]:

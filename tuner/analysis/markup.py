@@ -31,6 +31,25 @@ def bullets(lines: Iterable[str]) -> str:
     return "<ul>" + "".join(f"<li>{html.escape(line)}</li>" for line in lines) + "</ul>"
 
 
+def advice(items: Iterable[Mapping[str, Any]]) -> str:
+    """Pieces of advice: what was seen, what to do, the command, the ready study file."""
+    return "".join(_advice(item) for item in items)
+
+
+def _advice(item: Mapping[str, Any]) -> str:
+    severity, code = html.escape(item["severity"]), html.escape(item["code"])
+    parts = [
+        f'<article class="advice {severity}"><h3>{html.escape(item["title"])}</h3>',
+        f"<p>{html.escape(item['action'])} <small>{severity} · {code}</small></p>",
+    ]
+    if item["command"] is not None:
+        parts.append(f"<p><code>{html.escape(item['command'])}</code></p>")
+    if item["study_file"] is not None:
+        name, text = (html.escape(item["study_file"][key]) for key in ("name", "yaml"))
+        parts.append(f"<details><summary>Study file {name}</summary><pre>{text}</pre></details>")
+    return "".join([*parts, "</article>"])
+
+
 def tiles(items: Iterable[tuple[str, str, str]]) -> str:
     """Summary tiles: name, value, explanation."""
     found = "".join(

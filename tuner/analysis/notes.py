@@ -1,4 +1,7 @@
-"""What a reader must know before believing a report: noise, unequal effort, edges, doubts."""
+"""What a reader must know before believing a report: noise, unequal effort, doubts.
+
+What to do about it is in `advice`.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,6 @@ def notes(evidence: Evidence, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         found += _unequal(rows)
     if not evidence.is_multi and not is_compared:
         found += _inclusion(evidence, rows)
-    found += _edges(rows)
     if evidence.results and evidence.objective.source == "best":
         found.append(
             f"A trial's {evidence.objective.metric} is the best over its steps, which flatters it "
@@ -59,7 +61,7 @@ def _noise(runs: Mapping[str, Any]) -> str:
         return (
             "Seeds per configuration: 1. Each configuration was trained once, so differences "
             "include the luck of one seed and of picking the best of many; no claim of "
-            "significance is made. Retrain the leaders with several seeds before deciding."
+            "significance is made."
         )
     return (
         f"Seeds per configuration: 1 to {runs['most_runs']} ({runs['repeated']} of "
@@ -108,18 +110,3 @@ def _is_near(evidence: Evidence, item: Inclusion) -> bool:
     parameters = parameters_of(evidence.study)
     in_range = all(reaches(need, item.general, parameters)[0] for need in item.needs)
     return in_range or not item.is_limit
-
-
-def _edges(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    found = []
-    for row in rows:
-        edges = (row["best"] or {}).get("edges") or []
-        if edges:
-            names = ", ".join(
-                f"{e['name']} at its {e['bound']} bound {e['limit']:g}" for e in edges
-            )
-            found.append(
-                f"The best {row['optimizer']} trial lies at the edge of its range ({names}): "
-                "the optimum may lie outside; widen the range and search on."
-            )
-    return found

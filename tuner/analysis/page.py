@@ -105,12 +105,14 @@ def _body(report: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
     sections = [
         *compared,
         ("result", "Best trial of the search" if compared else "Result", _result(report)),
+        ("advice", "What to do next", markup.advice(report["advice"])),
         ("pareto", "Pareto front", _pareto(report, drawn)),
         ("optimizers", "Best per optimizer", _optimizers(report, drawn)),
         ("history", "Search history", _history(report, drawn)),
         ("curves", "Learning curves", _curves(report, drawn)),
         ("importance", "Parameter importance", _importance(report, drawn)),
         ("slices", "Parameters against the objective", _slices(report, drawn)),
+        ("diagnostics", "Training problems recognised", _diagnostics(report)),
         ("failures", "Failed and diverged trials", _failures(report)),
         ("notes", "Reading this report", markup.bullets(report["notes"])),
         ("reproducibility", "Reproducibility", _reproducibility(report)),
@@ -268,6 +270,18 @@ def _slices(report: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
         "its own scale; colours and marks as in the charts above."
     )
     return markup.figure("slices", drawn, caption, markup.slice_table(report))
+
+
+def _diagnostics(report: Mapping[str, Any]) -> str:
+    found = report["diagnostics"]
+    if not found["summary"]:
+        return ""
+    caption = f"By problem; {found['examined']} of {found['total']} trials examined"
+    trials = markup.table(wording.finding_table(found), "Best trials first")
+    return (
+        markup.table(wording.diagnostics_table(found), caption)
+        + f"<details><summary>Trial by trial</summary>{trials}</details>"
+    )
 
 
 def _failures(report: Mapping[str, Any]) -> str:

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tuner.analysis import markdown, page, series, summary
+from tuner.analysis.advice.collect import advise
 from tuner.analysis.comparison.build import comparison
 from tuner.analysis.comparison.contest import searched
+from tuner.analysis.diagnosis.examine import diagnostics, findings_of
 from tuner.analysis.evidence import Evidence
 from tuner.analysis.importance import explain
 from tuner.analysis.notes import notes, repeats
@@ -51,10 +53,12 @@ def build_report(
     evidence = searched(whole)
     rows = summary.per_optimizer(evidence)
     explained = explain(evidence)
+    findings = findings_of(whole)
     order = [row["name"] for row in explained["parameters"]]
     best = None if evidence.is_multi or not evidence.results else evidence.results[0]
     return {
         "study": _head(whole),
+        "advice": advise(whole, explained, findings),
         "counts": summary.counts(whole.trials),
         "timing": summary.timing(whole),
         "comparison": comparison(whole),
@@ -65,6 +69,7 @@ def build_report(
         "curves": series.curves(evidence),
         "importance": explained,
         "slices": series.slices(evidence, order),
+        "diagnostics": diagnostics(whole, findings),
         "failures": summary.failures(whole),
         "notes": notes(whole, rows),
         "reproducibility": _reproducibility(whole),

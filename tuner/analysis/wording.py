@@ -153,6 +153,26 @@ def failure_table(report: Mapping[str, Any]) -> Table:
     return ["kind", "reason", "trials", "numbers"], body
 
 
+def diagnostics_table(found: Mapping[str, Any]) -> Table:
+    """Recognised problems of training, most frequent first."""
+    body = []
+    for row in found["summary"]:
+        shown = ", ".join(str(n) for n in row["numbers"][:20])
+        more = row["trials"] - min(20, len(row["numbers"]))
+        text = shown + (f" and {more} more" if more else "")
+        body.append([row["name"], row["severity"], str(row["trials"]), text])
+    return ["problem", "severity", "trials", "numbers"], body
+
+
+def finding_table(found: Mapping[str, Any], most: int = 20) -> Table:
+    """What was recognised in single trials, the best ones first."""
+    return ["trial", "problem", "what was seen", "what to do"], [
+        [f"#{row['number']}", finding["name"], finding["text"], finding["action"]]
+        for row in found["trials"][:most]
+        for finding in row["findings"]
+    ]
+
+
 def front_table(report: Mapping[str, Any]) -> Table:
     """The Pareto front with its parameters."""
     front = report["pareto"]

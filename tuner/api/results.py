@@ -50,6 +50,13 @@ async def importance(request: Request) -> Response:
     return ok(await manager(request).importance(study_name(request)))
 
 
+@router.get(**documented("/studies/{name}/advice", answers={200: "AdviceAnswer"}))
+async def advice(request: Request) -> Response:
+    """What to do next, and the training problems recognised."""
+    no_query(request)
+    return document(await manager(request).advice(study_name(request)))
+
+
 @router.get(
     **documented(
         "/studies/{name}/report",

@@ -174,6 +174,38 @@ def _answers() -> dict[str, Any]:
         },
         "Worker": {"type": "object", "properties": {"id": _TEXT}, "required": ["id"]},
         "Importance": {"type": "object", "description": "Importance of each parameter."},
+        "Advice": _object(
+            {
+                "code": {**_TEXT, "description": "Stable; names the kind of advice."},
+                "severity": {"enum": ["severe", "warning", "info"]},
+                "title": {**_TEXT, "description": "What was seen."},
+                "evidence": {**_OBJECT, "description": "The numbers it rests on."},
+                "action": {**_TEXT, "description": "What to do."},
+                "command": _TEXT_OR_NULL,
+                "study_file": {
+                    **_OBJECT_OR_NULL,
+                    "description": "`{name, yaml}`: a study file ready to run.",
+                },
+            }
+        ),
+        "AdviceAnswer": _object(
+            {
+                "study": _TEXT,
+                "state": {"enum": [state.value for state in StudyState]},
+                "advice": _array("Advice"),
+                "diagnostics": {**_OBJECT, "description": "Training problems recognised."},
+            }
+        ),
+        "Recommendation": _object(
+            {
+                "situation": _OBJECT,
+                "optimizers": {"type": "array", "items": _OBJECT},
+                "left_out": {"type": "array", "items": _OBJECT},
+                "settings": {"type": "array", "items": _OBJECT},
+                "notes": {"type": "array", "items": _TEXT},
+                "study": {**_OBJECT, "description": "A study file that compares them."},
+            }
+        ),
         "AddedTrials": {"anyOf": [ref("NewTrial"), ref("NewTrials")]},
         "AddedAnswer": {"anyOf": [ref("Trial"), ref("Trials")]},
         "Tasks": {"type": "object", "description": "Data sets, models, options and metrics."},

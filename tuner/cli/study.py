@@ -1,6 +1,14 @@
 """`tuner study`: the verbs, gathered from the modules that hold them."""
 
-from tuner.cli import study_change, study_compare, study_create, study_read, study_run, study_watch
+from tuner.cli import (
+    study_advise,
+    study_change,
+    study_compare,
+    study_create,
+    study_read,
+    study_run,
+    study_watch,
+)
 from tuner.cli.nouns import group
 
 app = group("Create, run, read and change studies.")
@@ -12,6 +20,7 @@ app.command("best")(study_read.best)
 app.command("trials")(study_read.trials)
 app.command("watch")(study_watch.watch)
 app.command("report")(study_read.report)
+app.command("advise")(study_advise.advise)
 app.command("compare")(study_compare.compare)
 app.command("export")(study_read.export)
 app.command("import")(study_change.import_)

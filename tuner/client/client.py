@@ -149,6 +149,44 @@ class Client:
         names = [item.name if isinstance(item, Study) else item for item in studies]
         return self.rest.comparison(names, format)
 
+    def recommend(  # noqa: PLR0913  every fact is a keyword
+        self,
+        model: str | None = None,
+        *,
+        dataset: str | None = None,
+        examples: int | None = None,
+        params: float | None = None,
+        batch: int | str | None = None,
+        trials: int | None = None,
+        seconds: float | None = None,
+        gpus: float | None = None,
+    ) -> dict[str, Any]:
+        """Which optimizers to compare, why, and the study file for it (key `study`).
+
+        Args:
+            model: mlp, cnn, rnn, gru, lstm, transformer, linear, autoencoder or other.
+            dataset: A built-in data set; fills in `model` and `examples`.
+            examples: Training examples.
+            params: Trainable weights.
+            batch: Examples a step, or `full`.
+            trials: Trials over all optimizers.
+            seconds: Seconds of training over all optimizers.
+            gpus: GPUs of one trial.
+
+        Raises:
+            Invalid: For a number or a name that cannot be, with what is allowed.
+        """
+        return self.rest.recommend(
+            model=model,
+            dataset=dataset,
+            examples=examples,
+            params=params,
+            batch=batch,
+            trials=trials,
+            seconds=seconds,
+            gpus=gpus,
+        )
+
     def events(
         self, study: str | None = None, last_event_id: int | None = None
     ) -> Iterator[Event]:

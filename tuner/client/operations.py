@@ -126,6 +126,11 @@ def importance(study: str) -> Operation[Json]:
     return Operation("GET", _study(study, "importance"), read_json, slow=True)
 
 
+def advice(study: str) -> Operation[Json]:
+    """What to do next: `{study, state, advice, diagnostics}`."""
+    return Operation("GET", _study(study, "advice"), read_json, slow=True)
+
+
 def study_report(study: str, format: str = "json") -> Operation[Any]:
     """The report: a dict for json, else text (md, html)."""
     parse = read_json if format == "json" else read_text
@@ -295,6 +300,11 @@ def _worker(worker_id: str, verb: str) -> str:
 def list_optimizers() -> Operation[Json]:
     """The registry of optimizers."""
     return Operation("GET", f"{API}/optimizers", read_json)
+
+
+def recommend(**situation: Any) -> Operation[Json]:
+    """Which optimizers to compare, by `model`, `dataset`, `examples`, `params`, `batch`, `trials`."""
+    return Operation("GET", f"{API}/optimizers/recommend", read_json, _given(**situation))
 
 
 def get_optimizer(name: str) -> Operation[Json]:

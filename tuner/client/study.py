@@ -238,6 +238,14 @@ class Study:
             Path(path).write_bytes(content.encode() if isinstance(content, str) else content)
         return content
 
+    def advice(self) -> list[dict[str, Any]]:
+        """What to do next, the most important first; also while the study runs.
+
+        Each is `{code, severity, title, evidence, action, command, study_file}`; `study_file` is
+        None or `{name, yaml}`, a study ready to run.
+        """
+        return list(self.client.rest.advice(self.name)["advice"])
+
     def importance(self) -> dict[str, Any]:
         """How much each parameter matters."""
         return self.client.rest.importance(self.name)

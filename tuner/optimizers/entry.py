@@ -84,6 +84,11 @@ class Parameter:
         return None if lowest <= value <= highest and is_whole else f"expected {said}"
 
     @property
+    def limits(self) -> tuple[float, float]:
+        """The least and the greatest value that the method is defined for, beyond any range."""
+        return self._meaning[:2]
+
+    @property
     def _meaning(self) -> tuple[float, float, str]:
         """The least and the greatest value that the method is defined for, and both in words."""
         if self.type == "int":
@@ -141,6 +146,7 @@ class Optimizer:
         batch: `any`; `large`: meant for the whole training set, with mini-batches warned of;
             `full`: always the whole training set.
         whole_model: Whether it works on all weights at once and takes no parameter groups.
+        extra: The extra of the installation that a worker needs for it; None: none.
     """
 
     name: str
@@ -154,6 +160,7 @@ class Optimizer:
     reference_source: str
     batch: Literal["any", "large", "full"] = "any"
     whole_model: bool = False
+    extra: str | None = None
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of that plain name, or None."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row
 
+from tuner.analysis.diagnosis.examine import COMPARED, curve_metrics, examined
 from tuner.service.specification import spec_of
 from tuner.service.state import study_of
 from tuner.service.studies import view
@@ -19,11 +20,6 @@ from tuner.storage.engine import Tx
 ENTRY: Final = "tuner.analysis.entry:run"
 _MOST_MEASUREMENTS: Final = 2_000_000
 _PAGE: Final = 5000
-# what a comparison reads beside objectives and constraints
-_COMPARED: Final = (
-    *(f"{part}_{family}" for part in ("train", "val", "test") for family in ("loss", "accuracy")),
-    *("steps", "seconds", "evaluations"),
-)
 
 
 class Document(NamedTuple):
@@ -43,17 +39,30 @@ def change_mark(tx: Tx, name: str) -> tuple[int, float] | None:
 
 
 def gather(tx: Tx, name: str, kind: str) -> dict[str, Any]:
-    """The study, its trials and (for a report) its measurements as plain data."""
+    """The study, its trials and (for a report or advice) its measurements as plain data.
+
+    Of every trial the objectives and constraints are read; of the trials that are examined in
+    detail (all of them in an ordinary study) every metric.
+    """
     study = study_of(tx, name)
     data: dict[str, Any] = {
         "study": view(tx, study),
         "trials": [trial_view(row, name) for row in _all_trials(tx, study.id)],
     }
     if kind != "export":
-        wanted = None if kind == "report" else list(spec_of(study.spec).metrics)
-        rows = measurements.of_study(tx, study.id, wanted, _MOST_MEASUREMENTS)
-        data["measurements"] = _columns(rows)
+        data["measurements"] = _columns(_rows(tx, study, kind, data))
     return data
+
+
+def _rows(tx: Tx, study: Row[Any], kind: str, data: Mapping[str, Any]) -> Iterable[Row[Any]]:
+    if kind == "importance":
+        wanted = list(spec_of(study.spec).metrics)
+        return measurements.of_study(tx, study.id, _MOST_MEASUREMENTS, wanted)
+    numbers = examined(data["study"], data["trials"])
+    if len(numbers) == len(data["trials"]):
+        return measurements.of_study(tx, study.id, _MOST_MEASUREMENTS)
+    wanted = curve_metrics(data["study"])
+    return measurements.of_study(tx, study.id, _MOST_MEASUREMENTS, wanted, numbers)
 
 
 def gather_several(tx: Tx, names: Sequence[str]) -> dict[str, Any]:
@@ -64,8 +73,8 @@ def gather_several(tx: Tx, names: Sequence[str]) -> dict[str, Any]:
 def _compared(tx: Tx, name: str, most: int) -> dict[str, Any]:
     study = study_of(tx, name)
     spec = spec_of(study.spec)
-    wanted = [*spec.metrics, *(bound.metric for bound in spec.constraints), *_COMPARED]
-    rows = measurements.of_study(tx, study.id, sorted(set(wanted)), most)
+    wanted = [*spec.metrics, *(bound.metric for bound in spec.constraints), *COMPARED]
+    rows = measurements.of_study(tx, study.id, most, sorted(set(wanted)))
     return {
         "study": view(tx, study),
         "trials": [trial_view(row, name) for row in _all_trials(tx, study.id)],

@@ -281,6 +281,10 @@ class Manager:
         """The report of a study, kept until the study changes."""
         return await self._documents.of_study(name, "report", format_)
 
+    async def advice(self, name: str) -> Document:
+        """What to do next, kept until the study changes."""
+        return await self._documents.of_study(name, "advice", "json")
+
     async def export(self, name: str, format_: str = "jsonl") -> Document:
         """All trials of a study."""
         return await self._documents.of_study(name, "export", format_)

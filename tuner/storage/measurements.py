@@ -104,9 +104,21 @@ def page(
 
 
 def of_study(
-    tx: Tx, study_id: int, metrics: Sequence[str] | None, most: int
+    tx: Tx,
+    study_id: int,
+    most: int,
+    metrics: Sequence[str] | None = None,
+    whole: Sequence[int] = (),
 ) -> Iterable[Row[Any]]:
-    """Rows (number, attempt, step, metric, value) of a study, at most `most`, one by one."""
+    """Rows (number, attempt, step, metric, value) of a study, one by one.
+
+    Args:
+        tx: The transaction.
+        study_id: The study.
+        most: How many rows at most.
+        metrics: Only these metrics; None: all.
+        whole: The numbers of trials of which every metric counts all the same.
+    """
     statement = (
         select(
             trials.c.number,
@@ -121,7 +133,8 @@ def of_study(
         .limit(most)
     )
     if metrics is not None:
-        statement = statement.where(measurements.c.metric.in_(metrics))
+        wanted = measurements.c.metric.in_(metrics)
+        statement = statement.where(or_(wanted, trials.c.number.in_(whole)) if whole else wanted)
     return tx.execute(statement)
 
 

@@ -105,7 +105,8 @@ def test_a_best_value_at_the_edge_of_its_range_is_noted(known):
     assert known["best"]["edges"] == [
         {"name": "adam.lr", "value": 0.1, "bound": "high", "limit": 0.1}
     ]
-    assert any("adam.lr at its high bound 0.1" in note for note in known["notes"])
+    titles = [item["title"] for item in known["advice"]]
+    assert any("adam.lr at its high bound 0.1" in title for title in titles)
 
 
 def test_notes_claim_no_significance_for_one_seed(known):

@@ -9,6 +9,7 @@ READING = [
     ["study", "watch", "x"],
     ["study", "report", "x"],
     ["study", "compare", "x", "y"],
+    ["study", "advise", "x"],
     ["study", "export", "x"],
     ["trial", "show", "x", "0"],
     ["trial", "log", "x", "0"],
@@ -56,6 +57,12 @@ def test_lists_work_without_a_store_and_create_nothing(tuner, folder, args):
     assert page["next_cursor"] is None
     for entry in page["items"]:
         assert entry["name"] in plain.out
+    assert list(folder.iterdir()) == []
+
+
+def test_a_recommendation_needs_no_store(tuner, folder):
+    found = json.loads(tuner("optimizers", "recommend", "--model", "mlp", "--json").out)
+    assert found["optimizers"]
     assert list(folder.iterdir()) == []
 
 
