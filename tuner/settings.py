@@ -30,9 +30,10 @@ LEASE: Final = "TUNER_LEASE"
 PARAMS: Final = "TUNER_PARAMS"
 CHECKPOINT_DIR: Final = "TUNER_CHECKPOINT_DIR"
 STORE: Final = "TUNER_STORE"
+REPLICATE: Final = "TUNER_REPLICATE"
 FROM_ENVIRONMENT: Final = f"env:{DATABASE_URL}"
 _KEYS: Final[dict[str, type]] = {"url": str, "token": str, "database_url": str, "debug": bool}
-_TRIAL_VARIABLES: Final = (STUDY, TRIAL, LEASE, PARAMS, CHECKPOINT_DIR, STORE)
+_TRIAL_VARIABLES: Final = (STUDY, TRIAL, LEASE, PARAMS, CHECKPOINT_DIR, STORE, REPLICATE)
 _TRUE: Final = frozenset({"1", "true", "yes", "on"})
 
 
@@ -71,6 +72,7 @@ class TrialEnvironment:
     checkpoint_dir: Path | None = None
     token: str | None = field(default=None, repr=False)
     store: str | None = field(default=None, repr=False)
+    replicate: int = 0
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,7 @@ def load_trial(env: Mapping[str, str] | None = None) -> TrialEnvironment | None:
     number = variables[TRIAL]
     if not number.isascii() or not number.isdigit():
         raise Invalid.at(TRIAL, f"found {number[:80]!r}, expected a trial number.", found=number)
-    folder = variables.get(CHECKPOINT_DIR)
+    folder, replicate = variables.get(CHECKPOINT_DIR), variables.get(REPLICATE, "0")
     return TrialEnvironment(
         url=variables[URL],
         study=variables[STUDY],
@@ -168,6 +170,7 @@ def load_trial(env: Mapping[str, str] | None = None) -> TrialEnvironment | None:
         checkpoint_dir=Path(folder) if folder else None,
         token=variables.get(TOKEN),
         store=variables.get(STORE),
+        replicate=int(replicate) if replicate.isascii() and replicate.isdigit() else 0,
     )
 
 

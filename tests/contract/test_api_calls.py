@@ -255,3 +255,36 @@ def test_ready_metrics_and_registries(each: Any) -> None:
 def test_an_unknown_optimizer_names_the_nearest(each: Any, problem: Any) -> None:
     body = problem(each.get("/optimizers/adm"), 404)
     assert body["errors"][0]["nearest"] == "adam"
+
+
+def test_confirm_answers_the_queued_trials_and_a_repeat_gets_them_again(api, problem):
+    study = api.new_study(budget={"trials": 1})
+    problem(api.post(f"/studies/{study}/confirm", {}), 404, "no-result-yet")
+    trial = api.ask(study)
+    told = {"lease": trial["lease"], "state": "complete", "values": {"loss": 0.5}}
+    api.post(f"/studies/{study}/trials/0/tell", told)
+    key = {"Idempotency-Key": "confirm-once"}
+    first = api.post(f"/studies/{study}/confirm", {"seeds": 2}, headers=key)
+    assert first.status_code == 201
+    assert [t["user_attrs"] for t in first.json()["trials"]] == [
+        {"confirms": 0, "replicate": 1},
+        {"confirms": 0, "replicate": 2},
+    ]
+    again = api.post(f"/studies/{study}/confirm", {"seeds": 2}, headers=key)
+    assert again.json() == first.json()
+    assert len(api.post(f"/studies/{study}/confirm").json()["trials"]) == 5
+    wrong = problem(api.post(f"/studies/{study}/confirm", {"seeds": 0}), 422, "invalid")
+    assert wrong["errors"][0]["path"] == "seeds"
+
+
+def test_a_comparison_says_how_far_it_is(api):
+    study = api.new_study(space={}, compare={"optimizers": ["adamw", "sgd"], "trials": 1})
+    body = api.get(f"/studies/{study}").json()
+    assert body["compare"] == {"trials": 1, "seeds": 5}
+    assert body["comparison"] == {
+        "phase": "searching", "searched": 0, "search_trials": 2, "confirmed": 0,
+        "confirm_trials": 10,
+    }  # fmt: skip
+    plain = api.get(f"/studies/{api.new_study()}").json()
+    assert "compare" not in plain
+    assert "comparison" not in plain

@@ -44,6 +44,7 @@ def test_every_route_with_a_study_says_that_it_does_not_exist(api: Any, problem:
         "log": {"lease": "x", "text": "y"},
         "trials": {"params": {"x": 0.5}},
         "ask": {},
+        "confirm": {},
     }
     for method, path in routes(api):
         if "/studies/{name}" not in path:

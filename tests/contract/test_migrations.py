@@ -12,7 +12,7 @@ import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 
 from tuner.errors import SchemaOutdated
 from tuner.storage import schema
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 NEXT = '''
 """add nothing."""
 
-revision = "0002"
+revision = "9999"
 down_revision = "{head}"
 branch_labels = None
 depends_on = None
@@ -71,6 +71,32 @@ def test_up_check_down_and_up_again_from_a_checkout(alembic, database_url):
     assert schema.differences(database_url) == []
 
 
+def test_trials_of_a_database_from_before_confirmation_stay_and_are_of_the_search(
+    alembic, database_url
+):
+    command.upgrade(alembic, "0001")
+    engine = create_engine(sqlalchemy_url(database_url))
+    study = (
+        "INSERT INTO studies (id, name, spec, expanded, state, paused, stopped, created_at,"
+        " updated_at) VALUES (1, 's', '{}', '{}', 'active', false, false, 0, 0)"
+    )
+    trial = (
+        "INSERT INTO trials (study_id, number, state, diverged, feasible, created_at)"
+        " VALUES (1, 0, 'waiting', false, true, 0)"
+    )
+    with engine.begin() as connection:
+        connection.execute(text(study))
+        connection.execute(text(trial))
+    for revision in ("head", "0001", "head"):
+        move = command.downgrade if revision == "0001" else command.upgrade
+        move(alembic, revision)
+        columns = {column["name"] for column in inspect(engine).get_columns("trials")}
+        assert ("confirms" in columns) is (revision == "head")
+    with engine.connect() as connection:
+        assert list(connection.execute(text("SELECT number, confirms FROM trials"))) == [(0, None)]
+    engine.dispose()
+
+
 def test_revisions_are_one_line():
     scripts = ScriptDirectory(str(ROOT / "migrations"))
     assert len(scripts.get_heads()) == 1
@@ -91,7 +117,7 @@ def test_an_outdated_schema_is_refused_with_the_command_and_upgrades(
     schema.ensure(database_url)
     folder = tmp_path / "migrations"
     shutil.copytree(ROOT / "migrations", folder)
-    (folder / "versions" / "0002_add_nothing.py").write_text(NEXT.format(head=schema.expected()))
+    (folder / "versions" / "9999_add_nothing.py").write_text(NEXT.format(head=schema.expected()))
 
     def config() -> Config:
         made = Config()
@@ -104,7 +130,7 @@ def test_an_outdated_schema_is_refused_with_the_command_and_upgrades(
         schema.ensure(database_url)
     assert "tuner db upgrade --database-url" in caught.value.hint
     assert schema.inspect_schema(database_url).status == "outdated"
-    assert schema.upgrade(database_url) == "0002"
+    assert schema.upgrade(database_url) == "9999"
     schema.ensure(database_url)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -81,7 +82,7 @@ def test_the_front_holds_what_nothing_dominates(service):
     service.add(name, {"trials": trials})
     front = service.run(service.manager.pareto(name))
     assert [t["number"] for t in front["items"]] == [0, 1, 3, 4]
-    with pytest.raises(Conflict, match="Pareto"):
+    with pytest.raises(Conflict, match=r"Pareto.*study\.pareto"):
         service.run(service.manager.best(name))
     with pytest.raises(Invalid, match="sort"):
         service.trials(name, sort="value")
@@ -171,6 +172,66 @@ def test_export_and_report_hold_the_trials_and_follow_changes(fresh_service):
     assert isinstance(report, dict)
     with pytest.raises(Invalid, match="format"):
         service.run(service.manager.export(name, "xml"))
+
+
+@pytest.fixture
+def renderings(service, monkeypatch):
+    """What the pool was asked to render."""
+    kinds = []
+    run = service.manager._pool.run
+
+    async def counted(target, data):
+        kinds.append((data["kind"], data["format"]))
+        return await run(target, data)
+
+    monkeypatch.setattr(service.manager._pool, "run", counted)
+    return kinds
+
+
+def test_many_viewers_of_a_running_study_cost_one_rendering(service, renderings):
+    name = service.new_study()
+    (trial,) = service.ask(name)
+    documents = service.together(*(service.manager.export(name) for _ in range(4)))
+    assert len({document.body for document in documents}) == 1
+    service.report(trial, (1, {"loss": 0.5}))
+    assert service.run(service.manager.export(name)) == documents[0]
+    assert renderings == [("export", "jsonl")]
+    service.clock.advance(1)
+    service.tell(trial, 0.5)
+    lines = service.run(service.manager.export(name)).body.splitlines()
+    assert [json.loads(line)["state"] for line in lines] == ["complete"]
+    assert len(renderings) == 2
+
+
+def test_a_rendering_of_a_running_study_is_old_after_a_moment(service, renderings, monkeypatch):
+    monkeypatch.setattr("tuner.service.rendering.FRESH_S", 0.0)
+    name = service.new_study()
+    (trial,) = service.ask(name)
+    for _ in range(2):
+        service.run(service.manager.export(name))
+    assert len(renderings) == 2
+    service.clock.advance(1)
+    service.tell(trial, 0.5)
+    for _ in range(2):
+        service.run(service.manager.export(name))
+    assert len(renderings) == 3, "one in which nothing runs is kept until it changes"
+
+
+def test_one_who_goes_away_does_not_take_the_rendering_from_the_others(service, renderings):
+    name = service.new_study()
+    (trial,) = service.ask(name)
+
+    async def watch():
+        first = asyncio.create_task(service.manager.export(name))
+        second = asyncio.create_task(service.manager.export(name))
+        while not renderings:
+            await asyncio.sleep(0)
+        first.cancel()
+        return await second
+
+    assert len(service.run(watch()).body.splitlines()) == 1
+    assert len(renderings) == 1
+    service.tell(trial, 1.0)
 
 
 def test_a_report_is_made_from_every_measurement_exactly(service):

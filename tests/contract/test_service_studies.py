@@ -164,6 +164,29 @@ def test_a_larger_budget_makes_a_stopped_study_active_again(service):
     assert len(service.ask(name)) == 1
 
 
+def test_a_limit_that_is_taken_away_makes_the_study_active_again(service):
+    name = service.new_study(budget={"trials": 1, "target": 2.0})
+    (trial,) = service.ask(name)
+    service.tell(trial, 1.0)
+    assert service.study(name)["state"] == "finished"
+    study = service.change(name, budget={"trials": None})
+    assert (study["budget"], study["state"]) == ({"target": 2.0}, "finished")
+    study = service.change(name, budget={"target": None, "seconds": None})
+    assert (study["budget"], study["state"]) == ({}, "active")
+    assert [t["number"] for t in service.ask(name, 2)] == [1, 2]
+
+
+def test_seconds_that_are_taken_away_make_the_study_active_again(service):
+    name = service.new_study(budget={"seconds": 10})
+    (trial,) = service.ask(name, lease_seconds=1000)
+    service.clock.advance(11)
+    service.tell(trial, 1.0)
+    assert service.study(name)["state"] == "finished"
+    study = service.change(name, budget={"seconds": None})
+    assert (study["budget"], study["state"]) == ({}, "active")
+    assert len(service.ask(name)) == 1
+
+
 def test_a_larger_budget_wakes_a_finished_study_that_was_paused_after_its_end(service):
     name = service.new_study(budget={"trials": 1})
     (trial,) = service.ask(name)

@@ -26,8 +26,9 @@ class Worker:
         )
         return answer.body["trials"]
 
-    def heartbeat(self, *trials):
-        body = WorkerHeartbeat(leases=tuple(trial["lease"] for trial in trials))
+    def heartbeat(self, *trials, leaving=False):
+        leases = tuple(trial["lease"] for trial in trials)
+        body = WorkerHeartbeat(leases=leases, leaving=leaving)
         return self.service.run(self.service.manager.worker_heartbeat(self.id, body))
 
     def view(self):
@@ -230,6 +231,21 @@ def test_a_worker_not_heard_of_is_lost(service):
     assert worker.view()["state"] == "lost"
     worker.heartbeat()
     assert worker.view()["state"] == "live"
+
+
+def test_a_worker_that_leaves_is_forgotten_at_once(fresh_service):
+    service = fresh_service
+    name = service.new_study(trial=PYTHON)
+    worker = Worker(service, allow=["*"])
+    (trial,) = worker.lease(1, [name])
+    assert service.study(name)["state_reason"] is None
+    service.clock.advance(50)
+    for _ in range(2):  # a repeat changes nothing
+        assert worker.heartbeat(trial, leaving=True)["draining"] is True
+    assert service.run(service.manager.list_workers())["items"] == []
+    assert service.expire(50) == 0, "the lease was renewed: what it still sends is taken"
+    service.tell(trial, 1.0)
+    assert "tuner worker start" in service.study(name)["state_reason"]
 
 
 def test_a_study_that_no_live_worker_may_run_says_so(fresh_service):

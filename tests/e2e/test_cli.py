@@ -180,6 +180,13 @@ def test_states_and_budget_are_changed(tuner, study):
     edited = tuner("study", "edit", "quad", "--trials", "9", "--tag", "team=vision", "--json").json
     assert edited["budget"] == {"trials": 9}
     assert edited["tags"] == {"team": "vision"}
+    edited = tuner("study", "edit", "quad", "--target", "-1.5", "--seconds", "60", "--json").json
+    assert edited["budget"] == {"trials": 9, "seconds": 60, "target": -1.5}
+    edited = tuner("study", "edit", "quad", "--trials", "none", "--target", "none", "--json").json
+    assert edited["budget"] == {"seconds": 60}
+    refused = tuner("study", "edit", "quad", "--trials", "many")
+    assert refused.code == 2
+    assert "--trials none" in refused.err
 
 
 def test_what_is_exported_can_be_imported(tuner, study, folder):
@@ -238,6 +245,10 @@ def test_reports_and_exports_are_written_to_files(tuner, study, folder):
     refused = tuner("study", "compare", "quad", "quad")
     assert refused.code == 2
     assert "'quad' has no result of any optimizer" in refused.err
+    for verb, name in (("report", "r.pdf"), ("export", "t.html")):
+        refused = tuner("study", verb, "quad", "-o", name)
+        assert (refused.code, name in refused.err, (folder / name).exists()) == (2, True, False)
+    assert tuner("study", "report", "quad", "-o", "r.pdf", "--format", "md").code == 0
     missing = tuner("study", "export", "quad", "-o", "none/t.csv")
     assert missing.code == 2
     assert "none/t.csv" in missing.err

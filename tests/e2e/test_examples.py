@@ -90,14 +90,32 @@ def test_conditional_space_has_active_parameters_only(folder, run):
         assert ("ratio" in params) == (params.get("penalty") == "l1")
 
 
-def test_the_torch_loop_prunes_and_keeps_checkpoints(folder, run):
+def test_the_torch_loop_prunes_and_leaves_no_checkpoints(folder, run):
     text = run("examples/optimize_torch.py")
     assert "best: trial" in text
     found = trials(folder, "torch-loop")
     assert len(found) == 14
     assert {trial["state"] for trial in found} == {"complete", "pruned"}
     assert {trial["params"]["optimizer"] for trial in found} == {"momentum", "adam"}
-    assert list((folder / "state" / "tuner" / "checkpoints" / "torch-loop").rglob("*.pt"))
+    assert list((folder / "state" / "tuner" / "checkpoints").rglob("*.pt")) == []
+
+
+def test_the_lightning_module_is_followed_by_its_trials(folder, run):
+    pytest.importorskip("lightning", reason="the extra 'lightning' is not installed")
+    assert "best: trial" in run("examples/lightning_module.py")
+    found = trials(folder, "lightning")
+    assert len(found) == 10
+    assert {trial["state"] for trial in found} == {"complete", "pruned"}
+    assert {trial["params"]["optimizer"] for trial in found} == {"momentum", "adamw", "sam"}
+
+
+def test_the_hugging_face_trainer_is_followed_by_its_trials(folder, run):
+    pytest.importorskip("transformers", reason="the extra 'transformers' is not installed")
+    assert "best: trial" in run("examples/huggingface_trainer.py")
+    found = trials(folder, "huggingface")
+    assert len(found) == 8
+    assert {trial["state"] for trial in found} == {"complete", "pruned"}
+    assert {trial["params"]["optimizer"] for trial in found} == {"momentum", "adamw", "muon"}
 
 
 def test_the_sklearn_objective_runs_in_this_process_and_in_two(folder, run):

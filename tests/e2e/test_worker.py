@@ -287,6 +287,7 @@ def test_sigterm_gives_trials_back_with_their_checkpoint_and_counts_no_attempt(
     assert work("--until-idle").wait(WAIT_S) == 0
     assert int(read(folder / "began-0-2")) == int(read(folder / "step-0-1"))
     assert trial_of(client, "counting")["state"] == "complete"
+    assert list((folder / "state").rglob("checkpoint-*")) == []
 
 
 def test_a_second_signal_ends_trials_at_once_and_still_gives_them_back(client, work, folder):
@@ -343,6 +344,15 @@ def test_a_drained_worker_finishes_its_trial_and_ends(client, work, folder):
     study = client.get_study("hang")
     assert study.counts["running"] == 0
     assert 1 <= study.counts["complete"] < 5
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_ended_is_listed_no_more(client, work, how):
+    worker = work("--lease-seconds", "3")
+    until(lambda: client.rest.list_workers()["items"])
+    worker.send_signal(how)
+    worker.wait(WAIT_S)
+    assert client.rest.list_workers()["items"] == []
 
 
 @pytest.mark.parametrize("also", [[], ["--also"]])

@@ -20,6 +20,7 @@ BODIES: Final = (
     messages.NewTrial,
     messages.NewTrials,
     messages.StudyChange,
+    messages.Confirm,
     messages.NewWorker,
     messages.WorkerLease,
     messages.WorkerHeartbeat,
@@ -50,7 +51,11 @@ TRIAL: Final[dict[str, Any]] = {
     "created_at": _TIME,
     "started_at": _TIME_OR_NULL,
     "finished_at": _TIME_OR_NULL,
-    "user_attrs": _OBJECT,
+    "user_attrs": {
+        **_OBJECT,
+        "description": "Free, but for `confirms` and `replicate`: this trial repeats the trial of"
+        " that number on its n-th fresh seed.",
+    },
     "sampler": {
         **_OBJECT_OR_NULL,
         "description": "What made it, and how many results it had not yet seen (`unseen`).",
@@ -242,6 +247,13 @@ def _study() -> dict[str, Any]:
         "sampler": _OBJECT,
         "pruner": _OBJECT,
         "budget": _OBJECT,
+        "compare": {**_OBJECT_OR_NULL, "description": "Of a comparison of optimizers only."},
+        "comparison": {
+            **_OBJECT_OR_NULL,
+            "description": "How far a comparison is: `phase` (searching, confirming, complete),"
+            " `searched` of `search_trials`, `confirmed` of `confirm_trials`, with a budget"
+            " of seconds `seconds` of training by optimizer.",
+        },
         "trial": _OBJECT_OR_NULL,
         "tags": _OBJECT,
         "state": {"enum": [state.value for state in StudyState]},

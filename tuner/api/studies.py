@@ -15,7 +15,7 @@ from tuner.api.operations import KEY, documented
 from tuner.api.operations import router as new_router
 from tuner.api.study_schema import EXAMPLE
 from tuner.core.lifecycle import StudyState
-from tuner.core.messages import StudyChange
+from tuner.core.messages import Confirm, StudyChange
 
 router = new_router("studies")
 _DRY_RUN: Final = Query(
@@ -79,6 +79,27 @@ async def change(request: Request) -> Response:
     name = study_name(request)
     body = await read_as(request, StudyChange)
     return ok(await manager(request).change_study(name, body))
+
+
+@router.post(
+    **documented(
+        "/studies/{name}/confirm",
+        body="Confirm",
+        optional_body=True,
+        answers={201: "Trials"},
+        parameters=(KEY,),
+        example={"seeds": 5, "top": 1},
+    )
+)
+async def confirm(request: Request) -> Response:
+    """Run the best settings again on fresh seeds; again: on further ones.
+
+    In a comparison of optimizers the best `top` of each, else the best `top` of the study.
+    """
+    no_query(request)
+    name, key = study_name(request), idempotency_key(request)
+    body = await read_as(request, Confirm, optional=True)
+    return answered(await manager(request).confirm_study(name, body, key=key))
 
 
 @router.delete(**documented("/studies/{name}", answers={204: None}))

@@ -8,11 +8,13 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from tuner.api.model_schema import model_schema
+from tuner.core.compare import CompareForm
 from tuner.core.lifecycle import RETRYABLE
 from tuner.core.names import PARAMETER_NAME, STUDY_NAME
 from tuner.core.parameter import CLASSES
 from tuner.core.space import RESERVED
-from tuner.core.study import Budget, Constraint, Objective, Size, TrialSpec
+from tuner.core.space_spec import Size
+from tuner.core.study import Budget, Constraint, Objective, TrialSpec
 from tuner.optimizers import registry as optimizers
 from tuner.pruners import registry as pruners
 from tuner.samplers import registry as samplers
@@ -73,6 +75,7 @@ def definitions(prefix: str) -> dict[str, dict[str, Any]]:
     parts["ObjectiveForm"] = _objective(prefix)
     parts["Optimizers"] = _optimizers()
     parts["Space"] = _space(prefix)
+    parts["Compare"] = _compare(prefix)
     parts["Sampler"] = _named(
         "proposes parameters", {n: e.options for n, e in samplers.ENTRIES.items()}
     )
@@ -113,6 +116,11 @@ def _study(prefix: str) -> dict[str, Any]:
             "sampler": {**_ref(prefix, "Sampler"), "default": "gp"},
             "pruner": {**_ref(prefix, "Pruner"), "default": "none"},
             "budget": _ref(prefix, "Budget"),
+            "compare": {
+                **_ref(prefix, "Compare"),
+                "description": "Compare optimizers fairly: the same tuning budget for each, and"
+                " the best setting of each confirmed on fresh seeds.",
+            },
             "trial": {
                 **_ref(prefix, "TrialSpec"),
                 "description": "How a trial is run; without it the study is for ask and tell.",
@@ -124,11 +132,20 @@ def _study(prefix: str) -> dict[str, Any]:
                 "description": "Labels of your own.",
             },
         },
-        "required": ["name", "space"],
+        "required": ["name"],
+        "anyOf": [{"required": ["space"]}, {"required": ["compare"]}],
         "oneOf": [{"required": ["objective"]}, {"required": ["objectives"]}],
         "additionalProperties": False,
         "examples": [EXAMPLE],
     }
+
+
+def _compare(prefix: str) -> dict[str, Any]:
+    """A list of optimizers, or a mapping; the optimizers may stand in the space."""
+    form = dict(model_schema(CompareForm, prefix)["CompareForm"])
+    form["properties"] = {**form["properties"], "optimizers": _ref(prefix, "Optimizers")}
+    form["not"] = {"required": ["trials", "seconds"]}
+    return {"anyOf": [{**_several(), "minItems": 2}, form]}
 
 
 def _objective(prefix: str) -> dict[str, Any]:
@@ -149,8 +166,8 @@ def _objective(prefix: str) -> dict[str, Any]:
 
 
 def _optimizers() -> dict[str, Any]:
-    one = {"type": "string", "enum": optimizers.names()}
-    several = {"type": "array", "items": one, "minItems": 1, "uniqueItems": True}
+    several = _several()
+    one = several["items"]
     return {
         "description": "Optimizers whose hyperparameters are searched; the server expands them.",
         "anyOf": [
@@ -170,6 +187,11 @@ def _optimizers() -> dict[str, Any]:
             },
         ],
     }
+
+
+def _several() -> dict[str, Any]:
+    one = {"type": "string", "enum": optimizers.names()}
+    return {"type": "array", "items": one, "minItems": 1, "uniqueItems": True}
 
 
 def _space(prefix: str) -> dict[str, Any]:

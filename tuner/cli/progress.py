@@ -78,6 +78,17 @@ class Progress:
         left = self.seconds_left
         return f"{text} · {views.duration(left)} left" if left else text
 
+    def phase_text(self) -> str:
+        """`searching 37/80` or `confirming 5/20` for a comparison, else empty."""
+        at = self.study.get("comparison")
+        if not at or at["phase"] == "complete":
+            return ""
+        keys = ("searched", "search_trials")
+        if at["phase"] == "confirming":
+            keys = ("confirmed", "confirm_trials")
+        done, all_of_them = (at[key] for key in keys)
+        return f"{at['phase']} {done}" + (f"/{all_of_them}" if all_of_them is not None else "")
+
     def best_text(self) -> str:
         """The best trial so far with its parameters."""
         best = self.study.get("best")
@@ -95,6 +106,7 @@ class Progress:
         total = f"/{self.total}" if self.total is not None else ""
         parts = [
             f"{self.study['name']}: {self.finished}{total} trials",
+            self.phase_text(),
             views.counts(self.study),
             self.best_text(),
             self.rate_text(),
@@ -121,6 +133,8 @@ class Progress:
         state = study["state"] if study["state"] != "active" else ""
         reason = study.get("state_reason") or ""
         rows: list[RenderableType] = [head, Text.assemble(*spaced[:-1])]
+        if self.phase_text():
+            rows.append(Text(self.phase_text(), style="cyan"))
         if self.best_text():
             rows.append(Text(self.best_text(), style="green", overflow="ellipsis", no_wrap=True))
         if state or reason:

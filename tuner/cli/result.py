@@ -32,9 +32,10 @@ def show_result(out: Output, client: Client, study: Json) -> bool:
         found = True
         winners = best_by_optimizer(client, study, trials)
         if winners:
-            _show_winners(out, client, study, winners)
+            _show_winners(out, client, study, winners, confirmed(study, trials))
         else:
             views.show_trial(out, study["best"])
+            _say_confirmed(out, study, trials)
     if found:
         out.say(_summary(study, trials))
     else:
@@ -73,6 +74,8 @@ def best_by_optimizer(client: Client, study: Json, trials: list[Json]) -> list[J
 
     best: dict[str, Json] = {}
     for trial in trials:
+        if is_replicate(trial):
+            continue
         optimizer = trial["params"].get(OPTIMIZER)
         is_candidate = trial["state"] in _COUNTED and not trial["diverged"]
         if not isinstance(optimizer, str) or not is_candidate:
@@ -83,6 +86,35 @@ def best_by_optimizer(client: Client, study: Json, trials: list[Json]) -> list[J
         if optimizer not in best or score(trial) < score(best[optimizer]):
             best[optimizer] = trial
     return sorted(best.values(), key=score)
+
+
+def is_replicate(trial: Json) -> bool:
+    """Whether a trial repeats another one on a fresh seed."""
+    return "confirms" in (trial.get("user_attrs") or {})
+
+
+def confirmed(study: Json, trials: list[Json]) -> dict[int, list[float]]:
+    """The objective's values on fresh seeds, by the number of the trial that was repeated.
+
+    A replicate that diverged counts as NaN; one that failed does not count.
+    """
+    metric = study["objectives"][0]["metric"]
+    found: dict[int, list[float]] = {}
+    for trial in trials:
+        if is_replicate(trial) and trial["state"] == "complete":
+            number = trial["user_attrs"]["confirms"]
+            found.setdefault(number, []).append(_number(trial["values"].get(metric)))
+    return found
+
+
+def describe_confirmed(values: list[float], direction: str) -> str | None:
+    """`0.31 (5 seeds)`: the median, and over how many."""
+    if not values:
+        return None
+    middle = sorted(values, key=lambda value: loss(value, direction))  # type: ignore[arg-type]
+    low, high = middle[(len(middle) - 1) // 2], middle[len(middle) // 2]
+    number = len(values)
+    return f"{cell((low + high) / 2)} ({number} seed{'' if number == 1 else 's'})"
 
 
 def explain_failure(out: Output, name: str, trials: list[Json]) -> None:
@@ -111,8 +143,22 @@ def _show_front(out: Output, client: Client, study: Json) -> bool:
     return True
 
 
-def _show_winners(out: Output, client: Client, study: Json, winners: list[Json]) -> None:
+def _say_confirmed(out: Output, study: Json, trials: list[Json]) -> None:
+    values = confirmed(study, trials).get(study["best"]["number"], [])
+    text = describe_confirmed(values, study["objectives"][0]["direction"])
+    if text is not None:
+        out.say(f"On fresh seeds the median is {text}.")
+
+
+def _show_winners(
+    out: Output,
+    client: Client,
+    study: Json,
+    winners: list[Json],
+    fresh: Mapping[int, list[float]],
+) -> None:
     metric = study["objectives"][0]["metric"]
+    direction = study["objectives"][0]["direction"]
     rows = []
     for trial in winners:
         rows_of = measurements(client, study["name"], trial["number"])
@@ -122,6 +168,7 @@ def _show_winners(out: Output, client: Client, study: Json, winners: list[Json])
                 trial["params"][OPTIMIZER],
                 trial["number"],
                 trial["values"].get(metric),
+                describe_confirmed(fresh.get(trial["number"], []), direction),
                 at.get("val_accuracy"),
                 max((row["step"] for row in rows_of), default=None),
                 views.trial_row(trial)[4],
@@ -129,10 +176,10 @@ def _show_winners(out: Output, client: Client, study: Json, winners: list[Json])
                 {name: value for name, value in trial["params"].items() if name != OPTIMIZER},
             ]
         )
-    measured = [">trial", f">{metric}", ">val_accuracy", ">epochs", ">seconds"]
+    measured = [">trial", f">{metric}", ">confirmed", ">val_accuracy", ">epochs", ">seconds"]
     columns = [OPTIMIZER, *measured, "note", "params"]
-    hidden = {i for i in (3, 4, 6) if all(row[i] is None for row in rows)}
-    hidden |= {3} if metric == "val_accuracy" else set()
+    hidden = {i for i in (3, 4, 5, 7) if all(row[i] is None for row in rows)}
+    hidden |= {4} if metric == "val_accuracy" else set()
     kept = [i for i in range(len(columns)) if i not in hidden]
     out.table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
 

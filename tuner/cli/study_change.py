@@ -11,21 +11,31 @@ import typer
 from tuner.cli import grammar, views
 from tuner.cli.options import Json, Name
 from tuner.cli.session import Session, open_session
+from tuner.client.importing import import_trials
+from tuner.client.keeping import delete_study
 from tuner.core.wire import loads
 from tuner.errors import Invalid
 
-_BATCH = 10_000
 
-
-def edit(
+def edit(  # noqa: PLR0913 - one argument per option
     ctx: typer.Context,
     name: Name,
-    trials: Annotated[int | None, typer.Option(metavar="N", help="Budget: trials.")] = None,
+    trials: Annotated[
+        str | None, typer.Option(metavar="N", help="Budget: trials; none: no limit.")
+    ] = None,
     seconds: Annotated[
-        float | None, typer.Option(metavar="S", help="Budget: seconds with a trial running.")
+        str | None,
+        typer.Option(metavar="S", help="Budget: seconds with a trial running; none: no limit."),
     ] = None,
     target: Annotated[
-        float | None, typer.Option(metavar="V", help="Budget: stop when the objective is there.")
+        str | None,
+        typer.Option(metavar="V", help="Budget: stop when the objective is there; none: never."),
+    ] = None,
+    seconds_each: Annotated[
+        float | None,
+        typer.Option(
+            "--seconds-each", metavar="S", help="Of a comparison: seconds of each optimizer."
+        ),
     ] = None,
     tag: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Set a tag. May be repeated.")
@@ -34,13 +44,15 @@ def edit(
 ) -> None:
     """Change budget or tags.
 
-    A larger budget makes a finished study active again.
+    A larger budget, or one without a limit, makes a finished study active again. In a comparison of
+    n optimizers --trials N gives each N/n trials, less the seeds that confirm it.
     """
     session = open_session(ctx, json=json)
     given = {"trials": trials, "seconds": seconds, "target": target}
-    budget = {key: value for key, value in given.items() if value is not None}
+    budget = {key: _limit(key, text) for key, text in given.items() if text is not None}
     tags = grammar.pairs(tag or [], "A tag is --tag KEY=VALUE")
-    if not budget and not tags:
+    compare = None if seconds_each is None else {"seconds": seconds_each}
+    if not budget and not tags and not compare:
         raise Invalid(
             "There is nothing to change.", hint="Give --trials, --seconds, --target or --tag."
         )
@@ -50,8 +62,39 @@ def edit(
             name,
             budget=budget or None,
             tags={**before.get("tags", {}), **tags} if tags else None,
+            compare=compare,
         )
     _changed(session, study, "Changed")
+
+
+def confirm(
+    ctx: typer.Context,
+    name: Name,
+    seeds: Annotated[int, typer.Option(metavar="K", help="Fresh seeds for each setting.")] = 5,
+    top: Annotated[
+        int,
+        typer.Option(metavar="N", help="Settings; in a comparison so many of each optimizer."),
+    ] = 1,
+    json: Json = False,
+) -> None:
+    """Queue the best setting to be run again on fresh seeds.
+
+    Was it luck? Again: further seeds. A finished study becomes active; run it as before, with
+    tuner study run or tuner worker start.
+    """
+    session = open_session(ctx, json=json)
+    with session.client(create=False) as client:
+        made = client.rest.confirm_study(name, seeds, top)
+    if json:
+        session.out.document(made)
+        return
+    confirmed = sorted({trial["user_attrs"]["confirms"] for trial in made["trials"]})
+    session.out.text(" ".join(str(trial["number"]) for trial in made["trials"]))
+    session.out.say(
+        f"Queued {len(made['trials'])} trials of study {name}: trial"
+        f"{'' if len(confirmed) == 1 else 's'} {', '.join(map(str, confirmed))} on {seeds} fresh"
+        f" seed{'' if seeds == 1 else 's'}."
+    )
 
 
 def pause(
@@ -96,7 +139,10 @@ def delete(
     name: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete a study with all its trials, for good."""
+    """Delete a study with all its trials, for good.
+
+    The checkpoints that its trials keep on this machine go too.
+    """
     session = open_session(ctx)
     with session.client(create=False) as client:
         study = client.rest.get_study(name)
@@ -107,7 +153,7 @@ def delete(
                     hint="Give --yes.",
                 )
             typer.confirm(f"Delete {name} ({views.counts(study)})?", abort=True, err=True)
-        client.rest.delete_study(name)
+        delete_study(client, name)
     session.out.say(f"Deleted study {name}.")
 
 
@@ -145,15 +191,12 @@ def import_(
 ) -> None:
     """Import finished trials; they use up no budget.
 
-    Up to 10 000 are taken all or none.
+    They go in batches of 500, each of which is taken whole or not at all.
     """
     session = open_session(ctx, json=json)
     trials = read_trials(file)
-    made: list[Any] = []
     with session.client(create=False) as client:
-        for start in range(0, len(trials), _BATCH):
-            answer = client.rest.add_trials(name, {"trials": trials[start : start + _BATCH]})
-            made += answer["trials"]
+        made = import_trials(client.rest, name, trials)
     if json:
         session.out.document({"trials": made})
         return
@@ -205,6 +248,18 @@ def _as_import(trial: dict[str, Any]) -> dict[str, Any]:
     keys = ("params", "state", "values", "measurements", "reason", "message", "user_attrs")
     kept = {key: trial[key] for key in keys if trial.get(key) not in (None, {}, [])}
     return {"params": {}, **kept}
+
+
+def _limit(key: str, text: str) -> int | float | None:
+    """A limit of the budget; None for the word none, which takes it away."""
+    if text.strip().lower() == "none":
+        return None
+    value = grammar.scalar(text)
+    if isinstance(value, bool | str):
+        raise Invalid(
+            f"--{key} {text!r} is not a number.", hint=f"Give a number, or --{key} none."
+        )
+    return value
 
 
 def _changed(session: Session, study: dict[str, Any], what: str) -> None:

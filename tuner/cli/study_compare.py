@@ -9,7 +9,7 @@ import typer
 from tuner.cli.options import Format, Json, OutputFile
 from tuner.cli.output import write_document
 from tuner.cli.session import open_session
-from tuner.cli.study_read import document_format
+from tuner.client import formats
 from tuner.core.wire import dumps
 
 
@@ -28,9 +28,8 @@ def compare(
     (default), json or html.
     """
     session = open_session(ctx, json=json)
-    suffix = output.suffix.lstrip(".") if output else ""
-    guess = "json" if json else suffix if suffix in ("json", "html") else "md"
-    chosen = document_format(format_ or guess, ("json", "md", "html"))
+    wanted = format_ or ("json" if json else None)
+    chosen = formats.chosen(formats.REPORTS, "md", wanted, output)
     with session.client(create=False) as client:
         body = client.compare(names, chosen)
     text = body if isinstance(body, str) else f"{dumps(body)}\n"

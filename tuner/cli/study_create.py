@@ -36,13 +36,17 @@ class Flags:
     budget: dict[str, float | None]
     tags: list[str]
     runner: dict[str, Any]
+    compare: str | None = None
+    seeds: int | None = None
+    seconds_each: float | None = None
 
     @property
     def given(self) -> bool:
         """Whether any of them was given."""
         budget = [value for value in self.budget.values() if value is not None]
         runner = [value for value in self.runner.values() if value is not None]
-        named = [self.optimizers, self.size, self.sampler, self.pruner]
+        named: list[Any] = [self.optimizers, self.size, self.sampler, self.pruner]
+        named += [self.compare, self.seeds, self.seconds_each]
         lists = [self.params, self.metrics, self.directions, self.tags, budget, runner]
         return any(value is not None for value in named) or any(lists)
 
@@ -62,6 +66,22 @@ def create(  # noqa: PLR0913 - one argument per option
     optimizers: Annotated[
         str | None,
         typer.Option(metavar="NAMES", help="Search these optimizers, e.g. adam,sgd."),
+    ] = None,
+    compare: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="Compare these optimizers fairly, e.g. adamw,nesterov,lbfgs."
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(metavar="K", help="With --compare: fresh seeds that confirm each (5)."),
+    ] = None,
+    seconds_each: Annotated[
+        float | None,
+        typer.Option(
+            "--seconds-each", metavar="S", help="With --compare: seconds of training of each."
+        ),
     ] = None,
     size: Annotated[
         str | None,
@@ -136,6 +156,9 @@ def create(  # noqa: PLR0913 - one argument per option
         tag or [],
         {"task": task, "set": set_, "python": python, "command": command,
          "gpus": gpus, "cpus": cpus, "timeout": timeout},
+        compare,
+        seeds,
+        seconds_each,
     )  # fmt: skip
     data = _data(name, file, flags)
     session = open_session(ctx, json=json)
@@ -166,6 +189,9 @@ def from_flags(name: str | None, flags: Flags) -> dict[str, Any]:
     if name is None:
         raise Invalid("The study needs a name.", hint="tuner study create NAME …, or --file FILE.")
     data: dict[str, Any] = {"name": name, "objectives": _objectives(flags), "space": _space(flags)}
+    compare = _compare(flags)
+    if compare:
+        data["compare"] = compare
     if flags.sampler is not None:
         data["sampler"] = grammar.named(flags.sampler)
     if flags.pruner is not None:
@@ -195,6 +221,31 @@ def _objectives(flags: Flags) -> list[dict[str, str]]:
     ]
 
 
+def _compare(flags: Flags) -> dict[str, Any]:
+    """The key `compare`, empty without --compare."""
+    if flags.compare is None:
+        for option, value in (("--seeds", flags.seeds), ("--seconds-each", flags.seconds_each)):
+            if value is not None:
+                raise Invalid(
+                    f"{option} goes with --compare.", hint="For example --compare adamw,nesterov."
+                )
+        return {}
+    if flags.optimizers is not None:
+        raise Invalid(
+            "--compare names the optimizers itself.", hint="Leave --optimizers or --compare out."
+        )
+    compare: dict[str, Any] = {"optimizers": _names(flags.compare)}
+    if flags.seconds_each is not None:
+        compare["seconds"] = flags.seconds_each
+    if flags.seeds is not None:
+        compare["seeds"] = flags.seeds
+    return compare
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
 def _space(flags: Flags) -> dict[str, Any]:
     parameters: dict[str, Any] = {}
     for text in flags.params:
@@ -203,8 +254,9 @@ def _space(flags: Flags) -> dict[str, Any]:
             raise Invalid(f"--param {name} is given twice.", hint="Leave one of them out.")
         parameters[name] = entry
     space: dict[str, Any] = {}
-    if flags.optimizers is not None:
-        names = [name.strip() for name in flags.optimizers.split(",") if name.strip()]
+    chosen = flags.optimizers if flags.compare is None else flags.compare
+    if chosen is not None:
+        names = _names(chosen)
         space["optimizers"] = {"names": names, "size": flags.size} if flags.size else names
     elif flags.size is not None:
         raise Invalid("--size goes with --optimizers.", hint="For example --optimizers adam,sgd.")

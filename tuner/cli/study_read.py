@@ -11,9 +11,8 @@ from tuner.cli.options import All, Format, Json, Limit, Name, OutputFile
 from tuner.cli.output import write_document
 from tuner.cli.paging import DEFAULT_LIMIT, collect
 from tuner.cli.session import open_session
-from tuner.core.names import nearest
+from tuner.client import formats
 from tuner.core.wire import dumps
-from tuner.errors import Invalid
 
 
 def list_(
@@ -131,9 +130,8 @@ def report(
 ) -> None:
     """Write the report of a study: md (default), json or html."""
     session = open_session(ctx, json=json)
-    suffix = output.suffix.lstrip(".") if output else ""
-    guess = "json" if json else suffix if suffix in ("json", "html") else "md"
-    chosen = document_format(format_ or guess, ("json", "md", "html"))
+    wanted = format_ or ("json" if json else None)
+    chosen = formats.chosen(formats.REPORTS, "md", wanted, output)
     with session.client(create=False) as client:
         body = client.rest.study_report(name, chosen)
     text = body if isinstance(body, str) else f"{dumps(body)}\n"
@@ -145,9 +143,7 @@ def export(
 ) -> None:
     """Write all trials: jsonl (default), csv or parquet."""
     session = open_session(ctx)
-    suffix = output.suffix.lstrip(".") if output else ""
-    guess = suffix if suffix in ("csv", "parquet") else "jsonl"
-    chosen = document_format(format_ or guess, ("jsonl", "csv", "parquet"))
+    chosen = formats.chosen(formats.EXPORTS, "jsonl", format_, output)
     with session.client(create=False) as client:
         body = client.rest.export(name, chosen)
     write_document(session.out, body, output)
@@ -158,16 +154,3 @@ def schema(ctx: typer.Context, json: Json = False) -> None:
     session = open_session(ctx, json=json)
     with session.any_client() as client:
         session.out.document(client.rest.study_schema())
-
-
-def document_format(chosen: str, known: tuple[str, ...]) -> str:
-    """The format, if it is known.
-
-    Raises:
-        Invalid: If not, with the nearest one.
-    """
-    if chosen not in known:
-        near = nearest(chosen, known)
-        guess = f"Did you mean {near!r}?" if near else f"Known: {', '.join(known)}."
-        raise Invalid(f"--format {chosen!r} is not known here.", hint=guess)
-    return chosen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 POLL_S: Final = 0.5
 _ABORT_S: Final = 10.0
 _TICK_S: Final = 0.05
-_COMPARED: Final = ("objectives", "constraints", "space", "sampler", "pruner", "trial")
+_COMPARED: Final = ("objectives", "constraints", "space", "sampler", "pruner", "compare", "trial")
 _BUDGET: Final = ("trials", "seconds", "target")
 
 
@@ -117,6 +118,9 @@ def create_or_resume(out: Output, client: Client, data: dict[str, Any]) -> dict[
 
 
 def _require_same(study: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    # what each optimizer of a comparison is tuned with is a budget, and may change
+    study = {**study, "compare": _without_budget(study)}
+    wanted = {**wanted, "compare": _without_budget(wanted)}
     different = [key for key in _COMPARED if _plain(study.get(key)) != _plain(wanted.get(key))]
     if different:
         name = study["name"]
@@ -126,6 +130,14 @@ def _require_same(study: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
             hint=f"Only budget and tags may change. Start a new study: --name {name}-2, or put"
             " the old values back.",
         )
+
+
+def _without_budget(study: Mapping[str, Any]) -> dict[str, Any] | None:
+    compare = study.get("compare")
+    if compare is None:
+        return None
+    kept = {key: compare[key] for key in compare if key not in ("trials", "seconds")}
+    return {**kept, "by": "seconds" if "seconds" in compare else "trials"}
 
 
 def differences(
@@ -169,11 +181,15 @@ def _apply_changes(
 ) -> dict[str, Any]:
     """Give the study the file's budget and tags where they differ, and say so."""
     change: dict[str, Any] = {}
-    if _plain(study.get("budget")) != _plain(wanted.get("budget")):
+    if _is_other_budget(client, study, wanted):
         budget = wanted.get("budget") or {}
         change["budget"] = {key: budget.get(key) for key in _BUDGET}
     if _plain(study.get("tags")) != _plain(wanted.get("tags")):
         change["tags"] = wanted.get("tags") or {}
+    each = study.get("compare")
+    if each and each != wanted["compare"]:
+        key = "seconds" if "seconds" in each else "trials"
+        change["compare"] = {key: wanted["compare"][key]}
     if not change:
         return study
     changed: dict[str, Any] = client.rest.change_study(study["name"], **change)
@@ -181,6 +197,20 @@ def _apply_changes(
         before, after = _short(_plain(study.get(key))), _short(_plain(changed.get(key)))
         out.say(f"Changed {key} of study {study['name']}: {before} -> {after}.")
     return changed
+
+
+def _is_other_budget(client: Client, study: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether the file asks for another budget; what a confirmation has added does not count."""
+    now, then = dict(study.get("budget") or {}), dict(wanted.get("budget") or {})
+    if _plain(now) == _plain(then):
+        return False
+    has_more = (now.pop("trials", None) or 0) > (then.pop("trials", None) or math.inf)
+    if not has_more or _plain(now) != _plain(then):
+        return True
+    if study.get("compare"):
+        return bool(study["compare"] != wanted["compare"])
+    waiting = client.rest.list_trials(study["name"], state="waiting", limit=1000)["items"]
+    return not any(result.is_replicate(trial) for trial in waiting)
 
 
 def _local_workers(

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 from tuner.client.files import read_study_file
 from tuner.core.study import StudySpec
 from tuner.errors import Invalid
+from tuner.optimizers.expand import expand
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -40,7 +41,18 @@ def as_file(study: dict[str, Any]) -> dict[str, Any]:
     keys = StudySpec.model_fields
     data = {key: value for key, value in study.items() if key in keys and value is not None}
     expanded = study.get("expanded_space")
-    return {**data, "space": expanded} if expanded else data
+    if not expanded:
+        return data
+    if study.get("compare"):
+        # what is compared stays named; the conditions of what the shorthand makes are its own
+        chosen = data["space"]["optimizers"]
+        made = expand(chosen["names"], chosen.get("size") or "large")
+        parameters = {
+            name: {key: value for key, value in entry.items() if key != "when" or name not in made}
+            for name, entry in expanded["parameters"].items()
+        }
+        return {**data, "space": {"optimizers": chosen, "parameters": parameters}}
+    return {**data, "space": expanded}
 
 
 def to_yaml(data: Any) -> str:

@@ -71,7 +71,9 @@ def ask(
 ) -> None:
     """Get trials to evaluate, with their leases.
 
-    Tell the outcome with `tuner trial tell`.
+    Tell the outcome with `tuner trial tell`. A trial that is not told within the lease goes back to
+    the queue; the lease is an hour unless --lease-seconds says otherwise (nothing renews it, as a
+    worker would).
     """
     session = open_session(ctx, json=json)
     with session.client(create=False) as client:

@@ -60,6 +60,7 @@ class AsyncClient:
     list_studies = _send(operations.list_studies)
     get_study = _send(operations.get_study)
     change_study = _send(operations.change_study)
+    confirm_study = _send(operations.confirm_study)
     delete_study = _send(operations.delete_study)
     study_schema = _send(operations.study_schema)
     best = _send(operations.best)

@@ -21,6 +21,7 @@ from tuner.errors import Invalid, NotAvailable, TunerError
 
 KEEP: Final = 2
 _NAME: Final = re.compile(r"checkpoint-(\d{16})\.(json|bin|pt)")
+_OURS: Final = re.compile(rf"{_NAME.pattern}|\.{_NAME.pattern}\.\d+\.part")
 _HINT: Final = "Give plain data, tensors (`model.state_dict()`), or bytes that you encode and decode yourself."
 
 
@@ -70,6 +71,17 @@ class Checkpoints:
         """The checkpoint of the highest step in the folder."""
         files = self._files()
         return files[-1] if files else None
+
+    def clear(self) -> None:
+        """Delete the checkpoints, and the folder unless it holds files that are not ours."""
+        try:
+            ours = [path for path in self.folder.iterdir() if _OURS.fullmatch(path.name)]
+        except OSError:
+            return
+        with suppress(OSError):  # what cannot be deleted harms nobody
+            for path in ours:
+                path.unlink(missing_ok=True)
+            self.folder.rmdir()
 
     def _files(self) -> list[Path]:
         try:

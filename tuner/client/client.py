@@ -72,13 +72,14 @@ class Client:
         self,
         name: str,
         *,
-        space: Any,
+        space: Any = None,
         objective: Any = None,
         objectives: Sequence[Any] | None = None,
         constraints: Sequence[Mapping[str, Any]] | None = None,
         sampler: str | Mapping[str, Any] | None = None,
         pruner: str | Mapping[str, Any] | None = None,
         budget: Mapping[str, Any] | None = None,
+        compare: Mapping[str, Any] | Sequence[str] | None = None,
         trial: Mapping[str, Any] | None = None,
         tags: Mapping[str, Any] | None = None,
         exist_ok: bool = False,
@@ -87,13 +88,16 @@ class Client:
 
         Args:
             name: 1 to 128 of letters, digits, `_ . -`.
-            space: A `Space`, or a mapping of names to parameters, or what the study file takes.
+            space: A `Space`, or a mapping of names to parameters, or what the study file takes;
+                may be left out where `compare` names optimizers.
             objective: A metric, `(metric, direction)` or a mapping; or several as `objectives`.
             objectives: Several objectives.
             constraints: Bounds on metrics, as `{"metric": …, "at_most": …}`.
             sampler: A name, or a mapping with `name` and options.
             pruner: A name, or a mapping with `name` and options.
             budget: `trials`, `seconds`, `target`.
+            compare: Optimizers to compare fairly, or a mapping with `trials` or `seconds` of
+                each, `seeds`, `target`.
             trial: How workers run a trial: `task`, `python` or `command`, and resources.
             tags: Free labels.
             exist_ok: Take the study of that name if it has the same specification.
@@ -111,6 +115,7 @@ class Client:
             "sampler": sampler,
             "pruner": pruner,
             "budget": budget,
+            "compare": compare,
             "trial": trial,
             "tags": tags,
         }

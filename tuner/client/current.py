@@ -52,7 +52,12 @@ def _attach(environment: TrialEnvironment, pid: int) -> Trial:
     trial = Trial.attach(
         client,
         environment.study,
-        {"number": environment.number, "params": params, "lease": environment.lease},
+        {
+            "number": environment.number,
+            "params": params,
+            "lease": environment.lease,
+            "user_attrs": {"replicate": environment.replicate} if environment.replicate else {},
+        },
         environment.checkpoint_dir,
     )
     atexit.register(_leave, trial)

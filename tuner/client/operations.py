@@ -95,10 +95,17 @@ def change_study(
     now: bool | None = None,
     budget: Mapping[str, Any] | None = None,
     tags: Mapping[str, Any] | None = None,
+    compare: Mapping[str, Any] | None = None,
 ) -> Operation[Json]:
     """Pause (`now`: running trials too), resume, stop; change budget or tags."""
-    body = _given(state=state, now=now, budget=budget, tags=tags)
+    body = _given(state=state, now=now, budget=budget, tags=tags, compare=compare)
     return Operation("PATCH", _study(name), read_json, body=body)
+
+
+def confirm_study(name: str, seeds: int = 5, top: int = 1) -> Operation[Json]:
+    """Queue the best settings on fresh seeds: `{trials}`."""
+    body = {"seeds": seeds, "top": top}
+    return Operation("POST", _study(name, "confirm"), read_json, {}, body, Repeat.KEYED)
 
 
 def delete_study(name: str) -> Operation[None]:
@@ -287,9 +294,11 @@ def lease_trials(
     )
 
 
-def worker_heartbeat(worker_id: str, leases: Sequence[str]) -> Operation[Json]:
-    """Renew all leases of a worker: `{lease_expires_at, stop: […]}`."""
-    body = {"leases": list(leases)}
+def worker_heartbeat(
+    worker_id: str, leases: Sequence[str], leaving: bool = False
+) -> Operation[Json]:
+    """Renew all leases of a worker: `{lease_expires_at, stop: […]}`; `leaving`: it ends."""
+    body = {"leases": list(leases), **({"leaving": True} if leaving else {})}
     return Operation("POST", _worker(worker_id, "heartbeat"), read_json, body=body)
 
 

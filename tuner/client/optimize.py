@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import pickle
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import cloudpickle
@@ -39,7 +40,10 @@ def optimize_here(
     while trials is None or last_number + 1 < trials or not is_enough(study, trials):
         trial = study.ask()
         if trial is None:
-            return
+            if is_over(study.data):
+                return
+            time.sleep(_POLL_S)
+            continue
         last_number = max(last_number, trial.number)
         try:
             outcome = run_objective(objective, trial)
@@ -104,6 +108,14 @@ def is_enough(study: Study, trials: int) -> bool:
     """Whether the study has `trials` numbers and none of them waits to be run."""
     counts = study.refresh().counts
     return sum(counts.values()) >= trials and not counts.get("waiting")
+
+
+def is_over(study: Mapping[str, Any]) -> bool:
+    """Whether a study that gave nothing out will give nothing later on.
+
+    A comparison still has its confirmation to come while others run the last of its search.
+    """
+    return study.get("compare") is None or study["state"] != "active"
 
 
 def pickled(objective: Objective) -> bytes:

@@ -17,7 +17,7 @@ from tuner.core.parameter import (
     IntParameter,
 )
 from tuner.core.space import check_name, dump_parameter
-from tuner.core.study import OptimizerChoice
+from tuner.core.space_spec import OptimizerChoice
 from tuner.errors import InvalidSpace
 
 Value = bool | int | float | str

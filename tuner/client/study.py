@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from tuner.client import formats
 from tuner.client.events import Event, follow
+from tuner.client.importing import import_trials
+from tuner.client.keeping import delete_study
 from tuner.client.optimize import Progress, optimize_here, optimize_with_workers
 from tuner.client.pages import every
 from tuner.client.runner import Objective
@@ -50,7 +53,8 @@ class Study:
     def spec(self) -> dict[str, Any]:
         """The specification, written out, as last read."""
         keys = ("name", "objectives", "constraints", "space", "sampler", "pruner", "budget")
-        return {key: self.data[key] for key in (*keys, "trial", "tags") if self.data.get(key)}
+        all_keys = (*keys, "compare", "trial", "tags")
+        return {key: self.data[key] for key in all_keys if self.data.get(key)}
 
     @property
     def state(self) -> str:
@@ -158,7 +162,10 @@ class Study:
         return self._add([{"params": dict(item), **extra} for item in many])
 
     def import_trials(self, trials: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Add trials that were run elsewhere; all or none.
+        """Add trials that were run elsewhere.
+
+        They go in batches of 500, each of which is taken whole or not at all, so that a long
+        import holds nobody up.
 
         Args:
             trials: Mappings with `params`, `values`, and `state` (`complete` unless given), as in
@@ -168,9 +175,30 @@ class Study:
             The new trials.
 
         Raises:
-            Invalid: For a mistake in any of them, with its path.
+            Invalid: For a mistake in any of them, with its path; the batches before are in, and
+                the hint says how many trials these are.
         """
-        return self._add([{"state": "complete", **item} for item in trials])
+        given = [study_data({"state": "complete", **item}) for item in trials]
+        return import_trials(self.client.rest, self.name, given)
+
+    def confirm(self, seeds: int = 5, top: int = 1) -> list[dict[str, Any]]:
+        """Queue the best setting to be run again on fresh seeds; again: on further ones.
+
+        A finished study becomes active; what its budget of trials lacks is added to it. The
+        trials have `user_attrs` `{"confirms": number, "replicate": 1, 2, …}`.
+
+        Args:
+            seeds: How many fresh seeds for each setting.
+            top: How many settings; in a comparison of optimizers so many of each.
+
+        Returns:
+            The new trials, which wait to be run.
+
+        Raises:
+            NoResultYet: If there is nothing to confirm.
+            Conflict: If the study has several objectives.
+        """
+        return list(self.client.rest.confirm_study(self.name, seeds, top)["trials"])
 
     def pause(self, now: bool = False) -> Self:
         """Hand out no more trials; with `now` ask the running ones to stop too."""
@@ -191,14 +219,19 @@ class Study:
         now: bool | None = None,
         budget: Mapping[str, Any] | None = None,
         tags: Mapping[str, Any] | None = None,
+        compare: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Change state, budget (`trials`, `seconds`, `target`) or tags."""
-        self.data = self.client.rest.change_study(self.name, state, now, budget, tags)
+        """Change state, budget (`trials`, `seconds`, `target`), tags, or a comparison's budget.
+
+        `compare` takes the `trials` or `seconds` of each optimizer.
+        """
+        change = self.client.rest.change_study
+        self.data = change(self.name, state, now, budget, tags, compare)
         return self
 
     def delete(self) -> None:
-        """Delete the study with all its trials."""
-        self.client.rest.delete_study(self.name)
+        """Delete the study with all its trials, and their checkpoints on this machine."""
+        delete_study(self.client, self.name)
 
     def watch(self) -> Iterator[Event]:
         """Events as they happen, until the study is finished or deleted."""
@@ -210,32 +243,41 @@ class Study:
             elif self._has_ended():
                 return
 
-    def report(self, format: str = "html", path: Path | str | None = None) -> Any:
+    def report(self, format: str | None = None, path: Path | str | None = None) -> Any:
         """The study's report.
 
         Args:
-            format: `html`, `md` (text) or `json` (a dict).
+            format: `html`, `md` (text) or `json` (a dict); None: by the end of `path`, else html.
             path: Where to write it as well.
+
+        Raises:
+            Invalid: For a format that does not exist, or a path whose end names none.
         """
-        content = self.client.rest.study_report(self.name, format)
-        if path is not None:
-            target = Path(path)
+        target = None if path is None else Path(path)
+        kind = formats.chosen(formats.REPORTS, "html", format, target)
+        content = self.client.rest.study_report(self.name, kind)
+        if target is not None:
             if isinstance(content, str):
                 target.write_text(content, encoding="utf-8")
             else:
                 target.write_text(dumps(content), encoding="utf-8")
         return content
 
-    def export(self, format: str = "jsonl", path: Path | str | None = None) -> str | bytes:
+    def export(self, format: str | None = None, path: Path | str | None = None) -> str | bytes:
         """All trials as `jsonl` or `csv` (text) or `parquet` (bytes).
 
         Args:
-            format: The format.
+            format: The format; None: by the end of `path`, else jsonl.
             path: Where to write it as well.
+
+        Raises:
+            Invalid: For a format that does not exist, or a path whose end names none.
         """
-        content: str | bytes = self.client.rest.export(self.name, format)
-        if path is not None:
-            Path(path).write_bytes(content.encode() if isinstance(content, str) else content)
+        target = None if path is None else Path(path)
+        kind = formats.chosen(formats.EXPORTS, "jsonl", format, target)
+        content: str | bytes = self.client.rest.export(self.name, kind)
+        if target is not None:
+            target.write_bytes(content.encode() if isinstance(content, str) else content)
         return content
 
     def advice(self) -> list[dict[str, Any]]:

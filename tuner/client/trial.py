@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import operator
 import warnings
@@ -11,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tuner.client.checkpoints import Checkpoints, load
+from tuner.client.keeping import checkpoint_folder, let_go
 from tuner.client.reporter import LEASE_LOST, Reporter
 from tuner.core.names import METRIC_NAME
-from tuner.errors import InvalidMetric, LeaseLost, Unavailable
-from tuner.settings import state_folder
+from tuner.errors import InvalidMetric, LeaseLost, TrialFinished, Unavailable
 
 if TYPE_CHECKING:
     from tuner.client.client import Client
@@ -61,6 +60,7 @@ class Trial:
         self._checkpoints = Checkpoints(checkpoint_dir or checkpoint_folder(client, self.data))
         self._saved: Path | None = None
         self._tell_tried = False
+        self._end: str | None = None
         self.seen_reason: str | None = None
         self.has_reported = False
         self._reporter = Reporter(
@@ -111,6 +111,12 @@ class Trial:
         return self._metrics or ()
 
     @property
+    def replicate(self) -> int:
+        """0 for a trial of the search; n for the n-th repetition of one on a fresh seed."""
+        value = self.user_attrs.get("replicate")
+        return value if type(value) is int and value > 0 else 0
+
+    @property
     def stop_reason(self) -> str | None:
         """Why the trial is to stop, as far as is known; asks nobody."""
         return self._reporter.reason
@@ -132,9 +138,16 @@ class Trial:
 
         Raises:
             InvalidMetric: For a bad step, name or value.
+            TrialFinished: After `tell` or `release`.
             AlreadyReported: If this attempt has reported another value for the step.
             Unavailable: If very many rows wait for a server that cannot be reached.
         """
+        if self._end is not None:
+            raise TrialFinished(
+                f"Trial {self.number} of study {self.study!r} has been {self._end}, so it takes no"
+                f" more reports (step {step}).",
+                hint="Report before the end; ask for another trial to go on.",
+            )
         if not metrics:
             raise InvalidMetric.at("report", "names no metric, e.g. report(3, val_loss=0.2).")
         row = {name: read_value(name, value) for name, value in metrics.items()}
@@ -224,7 +237,9 @@ class Trial:
         told = self._client.rest.tell(
             self.study, self.number, self.lease, state, named, reason, message
         )
+        self._end = f"told: {told.get('state', state)}"
         self._close()
+        let_go(self._checkpoints, told)
         return told
 
     def release(
@@ -242,6 +257,8 @@ class Trial:
             )
         except LeaseLost:
             answer = None
+        else:
+            self._end = "given back"
         self._close()
         return answer
 
@@ -359,10 +376,3 @@ def _read_step(step: Any) -> int:
             "step", f"found {step!r}, expected a whole number from 0.", found=str(step)[:80]
         )
     return number
-
-
-def checkpoint_folder(client: Client, data: Mapping[str, Any]) -> Path:
-    """A folder of this trial alone: a study of the same name elsewhere, or later, has another."""
-    mark = f"{client.place}|{data.get('created_at', '')}"
-    digest = hashlib.sha256(mark.encode()).hexdigest()[:12]
-    return state_folder() / "checkpoints" / str(data["study"]) / f"{data['number']}-{digest}"

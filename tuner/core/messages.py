@@ -164,6 +164,14 @@ class StudyChange(Value):
     now: bool = False
     budget: dict[str, Any] | None = None
     tags: dict[str, Any] | None = None
+    compare: dict[str, Any] | None = None
+
+
+class Confirm(Value):
+    """Body of confirm: run the best settings again on fresh seeds."""
+
+    seeds: Annotated[int, Field(ge=1, le=100)] = 5
+    top: Annotated[int, Field(ge=1, le=100)] = 1
 
 
 class Device(Value):
@@ -217,9 +225,10 @@ class WorkerLease(Value):
 
 
 class WorkerHeartbeat(Value):
-    """Body of worker heartbeat: all leases that the worker holds."""
+    """Body of worker heartbeat: all leases that the worker holds, and whether this is its last."""
 
     leases: tuple[Lease, ...] = Field(default=(), max_length=10_000)
+    leaving: bool = False
 
     @model_validator(mode="before")
     @classmethod

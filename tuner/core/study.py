@@ -16,15 +16,15 @@ from pydantic import (
     model_validator,
 )
 
+from tuner.core.compare import Compare, CompareForm
 from tuner.core.lifecycle import RETRYABLE, Reason
-from tuner.core.model import Value, field_error, join, parse
+from tuner.core.model import Value, field_error, parse
 from tuner.core.names import METRIC_NAME, STUDY_NAME, nearest
-from tuner.core.space import check_name, dump_parameter, parse_parameter
+from tuner.core.space_spec import SpaceSpec
 from tuner.core.wire import check_plain
-from tuner.errors import Invalid, InvalidSpace
+from tuner.errors import Invalid
 
 Direction = Literal["minimize", "maximize"]
-Size = Literal["small", "medium", "large"]
 DEFAULT_RETRY_ON: Final = ("oom", "lost", "killed")
 MAX_TRIALS: Final = 10_000_000
 
@@ -64,31 +64,6 @@ class Constraint(Value):
         check_metric(self.metric)
         if self.at_most is None and self.at_least is None:
             raise field_error("needs at_most or at_least.")
-        return self
-
-
-class OptimizerChoice(Value):
-    """The shorthand that the server expands from its registry of optimizers."""
-
-    names: tuple[str, ...] = Field(min_length=1)
-    size: Size | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, data: Any) -> Any:
-        if isinstance(data, str):
-            data = [data]
-        if isinstance(data, list | tuple):
-            data = {"names": data}
-        if isinstance(data, Mapping) and isinstance(data.get("names"), list):
-            data = {**data, "names": tuple(data["names"])}
-        return data
-
-    @model_validator(mode="after")
-    def _distinct(self) -> OptimizerChoice:
-        for i, name in enumerate(self.names):
-            if name in self.names[:i]:
-                raise field_error("is given twice.", at=f"names[{i}]", found=name)
         return self
 
 
@@ -200,61 +175,6 @@ class TrialSpec(Value):
 RUNNERS: Final = ("task", "python", "command")
 
 
-class SpaceSpec(BaseModel):
-    """The unexpanded space: the optimizer shorthand, and parameters or overrides.
-
-    `parameters` holds plain data: entries with a `type` are complete parameters (written out),
-    those without override an entry that the shorthand makes.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-    optimizers: OptimizerChoice | None = None
-    parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
-
-    @classmethod
-    def read(cls, data: Any, path: str = "space") -> SpaceSpec:
-        """Read any of the accepted forms.
-
-        Raises:
-            InvalidSpace: With the path of the mistake.
-        """
-        if isinstance(data, SpaceSpec):
-            return data
-        if not isinstance(data, Mapping):
-            raise InvalidSpace.at(path, "expected a mapping of parameters.", found=repr(data)[:80])
-        if not data:
-            raise InvalidSpace.at(path, "has no parameters; name at least one.")
-        if not set(data) & {"optimizers", "parameters"}:
-            data, inner = {"parameters": data}, path
-        else:
-            inner = join(path, "parameters")
-            for key in data:
-                if key not in ("optimizers", "parameters"):
-                    raise InvalidSpace.at(
-                        join(path, key),
-                        "beside optimizers or parameters nothing else may stand; move it under"
-                        " parameters.",
-                        found=key,
-                        allowed=["optimizers", "parameters"],
-                    )
-        raw = data.get("parameters") or {}
-        if not isinstance(raw, Mapping):
-            raise InvalidSpace.at(inner, "expected a mapping of names to parameters.")
-        choice = data.get("optimizers")
-        optimizers = (
-            None
-            if choice is None
-            else parse(OptimizerChoice, choice, join(path, "optimizers"), InvalidSpace)
-        )
-        if optimizers is None and not raw:
-            raise InvalidSpace.at(path, "has no parameters; name at least one.")
-        parameters = {}
-        for name, item in raw.items():
-            check_name(name, inner)
-            parameters[name] = _read_entry(item, join(inner, name), optimizers is not None)
-        return cls(optimizers=optimizers, parameters=parameters)
-
-
 class StudySpec(Value):
     """Everything that defines a study, written out, with the space unexpanded."""
 
@@ -265,6 +185,7 @@ class StudySpec(Value):
     sampler: Named = Named(name="gp")
     pruner: Named = Named(name="none")
     budget: Budget = Budget()
+    compare: Compare | None = None
     trial: TrialSpec | None = None
     tags: dict[str, StrictStr | StrictInt | StrictFloat | bool] = Field(default_factory=dict)
     short_forms: ClassVar[tuple[str, ...]] = ("objective",)
@@ -284,15 +205,10 @@ class StudySpec(Value):
         check_plain(data)
         data = {key: value for key, value in data.items() if value is not None}
         is_single = "objective" in data
-        if is_single:
-            if "objectives" in data:
-                raise Invalid.at("objective", "give either objective or objectives, not both.")
-            data["objectives"] = (_objective(data.pop("objective")),)
-        elif isinstance(data.get("objectives"), list | tuple):
-            data["objectives"] = tuple(_objective(item) for item in data["objectives"])
-        if isinstance(data.get("constraints"), list):
-            data["constraints"] = tuple(data["constraints"])
-        if "space" in data:
+        _lay_out_metrics(data)
+        if "compare" in data:
+            _lay_out_comparison(data)
+        elif "space" in data:
             data["space"] = SpaceSpec.read(data["space"])
         try:
             return parse(cls, data)
@@ -320,9 +236,44 @@ class StudySpec(Value):
                 at="budget.target",
                 found=self.budget.target,
             )
+        if self.compare is not None:
+            self._comparable()
         if len(self.tags) > 64:
             raise field_error("at most 64 tags.", at="tags", found=len(self.tags))
         return self
+
+    def _comparable(self) -> None:
+        if not self.compared:
+            raise field_error(
+                "compares optimizers; name them, e.g. compare: [adamw, nesterov].",
+                at="compare.optimizers",
+            )
+        if len(self.compared) < 2:
+            raise field_error(
+                "needs at least two optimizers.",
+                at="compare.optimizers",
+                found=list(self.compared),
+            )
+        if len(self.objectives) > 1:
+            raise field_error(
+                "goes with a single objective; this study has several.",
+                at="compare",
+                found=len(self.objectives),
+            )
+        if self.budget.target is not None:
+            raise field_error(
+                "would end the comparison as soon as one optimizer is there; compare.target"
+                " measures how soon each is.",
+                at="budget.target",
+                found=self.budget.target,
+            )
+
+    @property
+    def compared(self) -> tuple[str, ...]:
+        """The optimizers that are tuned each on its own; empty without `compare`."""
+        if self.compare is None or self.space.optimizers is None:
+            return ()
+        return self.space.optimizers.names
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -348,17 +299,31 @@ class StudySpec(Value):
         return data
 
 
-def _read_entry(item: Any, path: str, has_shorthand: bool) -> dict[str, Any]:
-    """One entry of `parameters`: a complete parameter written out, or an override as given."""
-    if hasattr(item, "model_dump"):
-        return dump_parameter(item)
-    if isinstance(item, Mapping) and "type" not in item and has_shorthand:
-        override = {key: value for key, value in item.items() if value is not None}
-        if override.get("log") is True and "scale" not in override:
-            override["scale"] = "log"
-            del override["log"]
-        return override
-    return dump_parameter(parse_parameter(item, path))
+def _lay_out_metrics(data: dict[str, Any]) -> None:
+    """The short forms of objectives and constraints."""
+    if "objective" in data:
+        if "objectives" in data:
+            raise Invalid.at("objective", "give either objective or objectives, not both.")
+        data["objectives"] = (_objective(data.pop("objective")),)
+    elif isinstance(data.get("objectives"), list | tuple):
+        data["objectives"] = tuple(_objective(item) for item in data["objectives"])
+    if isinstance(data.get("constraints"), list):
+        data["constraints"] = tuple(data["constraints"])
+
+
+def _lay_out_comparison(data: dict[str, Any]) -> None:
+    """Write out `compare`: its optimizers into the space, the trials it takes into the budget."""
+    form = CompareForm.read(data["compare"])
+    if "space" not in data and form.optimizers is None:
+        return
+    data["space"] = SpaceSpec.read(data.get("space", {}), optimizers=form.optimizers)
+    chosen = data["space"].optimizers
+    number = 0 if chosen is None else len(chosen.names)
+    budget = parse(Budget, data.get("budget", {}), "budget")
+    compare = form.written_out(number, budget.trials)
+    if budget.trials is None and number and compare.trials is not None:
+        budget = budget.model_copy(update={"trials": compare.numbers(number)})
+    data["compare"], data["budget"] = compare, budget
 
 
 def _objective(data: Any) -> Any:

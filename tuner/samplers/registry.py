@@ -15,6 +15,7 @@ from tuner.core.model import join, parse
 from tuner.core.names import nearest
 from tuner.core.study import Named
 from tuner.errors import NotAvailable, UnknownName
+from tuner.samplers.balanced import BalancedSampler
 from tuner.samplers.base import Sampler, SamplerOptions
 from tuner.samplers.options import GpOptions, GridOptions, QmcOptions, RandomOptions, TpeOptions
 
@@ -89,6 +90,7 @@ ENTRIES: Final[dict[str, Entry]] = {
         " Optuna and scikit-optimize",
     ),
 }
+EACH: Final = "each"
 UPCOMING: Final = ("cmaes", "nsga2", "auto")
 
 
@@ -115,14 +117,18 @@ def read(spec: Named, path: str = "sampler") -> dict[str, Any]:
 
 
 def build(spec: dict[str, Any]) -> Sampler:
-    """The sampler that `read` has written out."""
+    """The sampler that `read` has written out.
+
+    With the key `each` (no option of a study: the study manager adds it) every choice of the
+    parameter of that name is searched on its own.
+    """
     entry = _entry(spec["name"], "sampler")
-    options = parse(
-        entry.options, {key: value for key, value in spec.items() if key != "name"}, "sampler"
-    )
+    given = {key: value for key, value in spec.items() if key not in ("name", EACH)}
+    options = parse(entry.options, given, "sampler")
     module, _, attribute = entry.target.partition(":")
     cls: type[Sampler] = getattr(importlib.import_module(module), attribute)
-    return cls(options)
+    sampler = cls(options)
+    return sampler if EACH not in spec else BalancedSampler(sampler, spec[EACH])
 
 
 def needs_history(name: str) -> bool:

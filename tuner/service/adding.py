@@ -16,10 +16,12 @@ from tuner.core.wire import check_plain, dumps, encode_metric
 from tuner.errors import AlreadyReported, BudgetSpent, Conflict, Invalid
 from tuner.samplers import registry as samplers
 from tuner.samplers.base import Request
+from tuner.service.confirming import CONFIRMS, RESERVED, owed, replicate_of
 from tuner.service.ending import judge, note_best, require_objectives
 from tuner.service.idempotency import Answer
+from tuner.service.settling import settle
 from tuner.service.specification import pruned_metric, space_of, spec_of
-from tuner.service.state import Ledger, closing_reason, settle, study_of, trial_of
+from tuner.service.state import Ledger, closing_reason, study_of, trial_of
 from tuner.service.views import store_values, trial_view
 from tuner.storage import events, measurements, trials
 from tuner.storage.engine import Tx
@@ -75,8 +77,10 @@ def _check_room(tx: Tx, ledger: Ledger, wanted: int) -> None:
             hint=f"Resume it or raise its budget: tuner study resume {study.name}",
         )
     limit = study.budget_trials
-    if limit is not None and study.numbers_made + wanted > limit:
-        left = limit - study.numbers_made
+    if limit is None:
+        return
+    left = max(0, limit - study.numbers_made - owed(ledger))
+    if wanted > left:
         raise BudgetSpent(
             f"Study {study.name!r} has {left} of {limit} trials left, {wanted} are to be enqueued.",
             hint=f"Raise the budget with: tuner study edit {study.name} --trials N",
@@ -92,6 +96,15 @@ def _enqueue(
                 join(path, key),
                 "goes with a finished trial (state complete, pruned or fail); an enqueued one"
                 " takes only params and user_attrs.",
+            )
+    for key in RESERVED:
+        if key in item.user_attrs:
+            raise Invalid.at(
+                join(path, "user_attrs", key),
+                "marks a trial that confirms another one on a fresh seed, and is given by the"
+                " server only.",
+                found=key,
+                hint="To run the best settings again: tuner study confirm.",
             )
     study = ledger.study
     space = space_of(study.expanded)
@@ -152,6 +165,7 @@ def _import(
     outcome = judge(spec, state, values)
     row = _new_row(tx, study, number, state, item)
     row |= {
+        "confirms": _repeated(tx, study, item, params, path),
         "params": dumps(params),
         "fixed": dumps(params),
         "metrics": store_values(values),
@@ -165,8 +179,29 @@ def _import(
     trial_id = trials.add(tx, [row])[number]
     _store(tx, trial_id, item.measurements, path)
     ledger.move(None, state)
-    note_best(ledger, trial_id, outcome["loss"])
+    if row["confirms"] is None:
+        note_best(ledger, trial_id, outcome["loss"])
     events.add(tx, study, "trial.imported", number, state=str(state))
+
+
+def _repeated(
+    tx: Tx, study: Row[Any], item: NewTrial, params: dict[str, Any], path: str
+) -> int | None:
+    """The trial that an imported replicate repeats; it must be here, with the same parameters."""
+    if not set(item.user_attrs) & set(RESERVED):
+        return None
+    pair = replicate_of(item.user_attrs)
+    original = None if pair is None else trials.find(tx, study.id, pair[0])
+    if pair is None or original is None or original.params != dumps(params):
+        raise Invalid.at(
+            join(path, "user_attrs", CONFIRMS),
+            "must be the number of a trial of this study with the same parameters, and replicate"
+            " 1, 2, …; leave both out to import it as a trial of the search.",
+            found=str(item.user_attrs.get(CONFIRMS))[:80],
+            allowed="a trial's number",
+            hint="An export keeps its numbers when it is imported into a study without trials.",
+        )
+    return pair[0]
 
 
 def _new_row(

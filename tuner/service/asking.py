@@ -18,10 +18,12 @@ from tuner.core.lifecycle import Move, Reason, StudyState, TrialState, after
 from tuner.core.wire import dumps
 from tuner.samplers import registry as samplers
 from tuner.samplers.base import Request
+from tuner.service.branches import indices
 from tuner.service.ending import Ending, end
 from tuner.service.pool import DEADLINE_S
-from tuner.service.specification import sampler_of, space_of, spec_of
-from tuner.service.state import Ledger, closing_reason, is_spent, settle
+from tuner.service.settling import settle
+from tuner.service.specification import sampler_of, size_of, space_of, spec_of
+from tuner.service.state import STOPPED, Ledger, closing_reason, is_spent
 from tuner.service.views import leased_view
 from tuner.storage import events, studies, trials
 from tuner.storage.engine import Tx
@@ -77,18 +79,20 @@ def reserve(tx: Tx, study: Row[Any], wanted: Wanted) -> Reserved:
     """
     result = Reserved(study.id, study.name, study.spec, StudyState(study.state))
     ledger = Ledger(study)
-    if study.state != StudyState.ACTIVE or closing_reason(ledger, tx.now):
-        if study.state == StudyState.ACTIVE:
-            result.state = settle(tx, ledger)
+    if study.state != StudyState.ACTIVE:
         return result
-    for row in trials.waiting(tx, study.id, wanted.count):
+    closed = closing_reason(ledger, tx.now)
+    if closed == STOPPED:
+        result.state = settle(tx, ledger)
+        return result
+    for row in trials.waiting(tx, study.id, wanted.count, replicates_only=closed is not None):
         result.leases[row.id] = _lease_again(tx, ledger, row, wanted)
         if row.params is None:
             result.unfilled.append(row.id)
     missing = wanted.count - len(result.leases)
-    if missing > 0 and not is_spent(ledger):
+    if missing > 0 and not closed and not is_spent(ledger):
         _make_new(tx, ledger, wanted, missing, result)
-    if result.leases or is_spent(ledger):
+    if result.leases or closed or is_spent(ledger):
         ledger.values["leased_at"] = tx.now
         result.state = settle(tx, ledger)
     return result
@@ -126,14 +130,17 @@ def _lease_again(tx: Tx, ledger: Ledger, row: Row[Any], wanted: Wanted) -> str:
 def _make_new(tx: Tx, ledger: Ledger, wanted: Wanted, missing: int, result: Reserved) -> None:
     study = ledger.study
     spec = spec_of(study.spec)
-    count = _within_budget(ledger, missing)
-    number, index = ledger.current("next_number"), ledger.current("next_index")
-    made = _suggestions(ledger, wanted.ready, index, count)
+    places = indices(tx, ledger, _within_budget(ledger, missing))
+    number = ledger.current("next_number")
+    made = _suggestions(ledger, wanted.ready, places)
     result.used_ready = wanted.ready is not None and len(made) > 0 and made[0] is wanted.ready
     if not samplers.needs_history(spec.sampler.name):
-        count = len(made)
+        if len(made) < len(places):
+            # a sampler of unknown size that has run dry: nothing more will come
+            ledger.values["size"] = ledger.current("next_index") + len(made)
+        places = places[: len(made)]
     rows = []
-    for i in range(count):
+    for i, index in enumerate(places):
         ready = made[i] if i < len(made) else None
         rows.append(
             {
@@ -143,7 +150,7 @@ def _make_new(tx: Tx, ledger: Ledger, wanted: Wanted, missing: int, result: Rese
                 "params": None if ready is None else dumps(ready.params),
                 "note": None if ready is None or ready.note is None else dumps(ready.note),
                 "unseen": None if ready is None else ledger.current("results") - ready.seen,
-                "sampler_index": index + i,
+                "sampler_index": index,
                 "sampler_name": spec.sampler.name,
                 "diverged": False,
                 "feasible": True,
@@ -154,8 +161,6 @@ def _make_new(tx: Tx, ledger: Ledger, wanted: Wanted, missing: int, result: Rese
             }
         )
     if not rows:
-        # a sampler of unknown size that has run dry: nothing more will come
-        ledger.values["size"] = index
         return
     ids = trials.add(tx, rows)
     trials.start_attempts(
@@ -175,34 +180,41 @@ def _make_new(tx: Tx, ledger: Ledger, wanted: Wanted, missing: int, result: Rese
 def _within_budget(ledger: Ledger, missing: int) -> int:
     study = ledger.study
     count = missing
-    if study.budget_trials is not None:
+    if study.budget_trials is not None and size_of(ledger.spec) is None:
         count = min(count, study.budget_trials - ledger.current("numbers_made"))
     if study.size is not None:
         count = min(count, study.size - ledger.current("next_index"))
     return max(0, count)
 
 
-def _suggestions(ledger: Ledger, ready: Ready | None, index: int, count: int) -> list[Ready]:
+def _suggestions(ledger: Ledger, ready: Ready | None, places: list[int]) -> list[Ready]:
     """What can be said without a model: history-free suggestions, or a ready one that is fresh."""
     study = ledger.study
     spec = spec_of(study.spec)
     results = ledger.current("results")
     if samplers.needs_history(spec.sampler.name):
         running = ledger.current("n_running")
-        fresh = ready is not None and ready.index == index and results - ready.seen <= running
+        fresh = ready is not None and ready.index in places[:1] and results - ready.seen <= running
         return [ready] if fresh and ready is not None else []
-    request = Request(
-        space=space_of(study.expanded),
-        seed=int(spec.sampler.options.get("seed", 0)),
-        index=index,
-        count=count,
-        history=(),
-        pending=(),
-        fixed={},
-        n_objectives=len(spec.objectives),
-    )
-    made = sampler_of(study.spec).suggest(request)
-    return [Ready(index + i, results, s.params, s.note) for i, s in enumerate(made)]
+    sampler, space = sampler_of(study.spec), space_of(study.expanded)
+    seed = int(spec.sampler.options.get("seed", 0))
+    made: list[Ready] = []
+    for index, count in _runs(places):
+        request = Request(space, seed, index, count, n_objectives=len(spec.objectives))
+        suggestions = sampler.suggest(request)
+        made += [Ready(index + i, results, s.params, s.note) for i, s in enumerate(suggestions)]
+    return made
+
+
+def _runs(places: list[int]) -> list[tuple[int, int]]:
+    """Consecutive indices together: (first, count)."""
+    runs: list[tuple[int, int]] = []
+    for index in places:
+        if runs and index == sum(runs[-1]):
+            runs[-1] = (runs[-1][0], runs[-1][1] + 1)
+        else:
+            runs.append((index, 1))
+    return runs
 
 
 def _lease_columns(tx: Tx, wanted: Wanted, lease: str, *, is_filled: bool) -> dict[str, Any]:

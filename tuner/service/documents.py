@@ -29,13 +29,18 @@ class Document(NamedTuple):
     body: str | bytes
 
 
-def change_mark(tx: Tx, name: str) -> tuple[int, float] | None:
-    """A value that changes whenever the study does; what is rendered may be kept by it.
+class ChangeMark(NamedTuple):
+    """A value that changes whenever the study does; measurements of running trials do not count."""
 
-    None while trials run: their measurements change it all the time.
-    """
+    study_id: int
+    updated_at: float
+    is_running: bool
+
+
+def change_mark(tx: Tx, name: str) -> ChangeMark:
+    """What a rendered document of the study may be kept by."""
     study = study_of(tx, name)
-    return None if study.n_running else (study.id, study.updated_at)
+    return ChangeMark(study.id, study.updated_at, study.n_running > 0)
 
 
 def gather(tx: Tx, name: str, kind: str) -> dict[str, Any]:

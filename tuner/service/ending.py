@@ -63,7 +63,8 @@ def end(tx: Tx, ledger: Ledger, trial: Row[Any], ending: Ending) -> TrialState:
     )
     _close_attempt(tx, trial, str(state), ending)
     ledger.move(TrialState.RUNNING, state)
-    note_best(ledger, trial.id, outcome["loss"])
+    if trial.confirms is None:
+        note_best(ledger, trial.id, outcome["loss"])
     events.add(tx, ledger.study, f"trial.{state}", trial.number, diverged=outcome["diverged"])
     return state
 

@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 from tuner.core.messages import (
     Ask,
+    Confirm,
     Heartbeat,
     Log,
     NewTrial,
@@ -28,13 +29,14 @@ from tuner.service.documents import ENTRY, Document, gather
 from tuner.service.handing import Handing
 from tuner.service.idempotency import Answer, Key, make_key, once
 from tuner.service.pool import Pool
-from tuner.service.rendering import Documents
+from tuner.service.rendering import Rendering
 from tuner.service.specification import define
 from tuner.service.suggest import Suggester
 from tuner.service.upkeep import Upkeep
+from tuner.service.views import event_view
 from tuner.storage import events, schema
 from tuner.storage import studies as study_rows
-from tuner.storage.clock import Clock, rfc3339
+from tuner.storage.clock import Clock
 from tuner.storage.connect import connect
 from tuner.storage.engine import Database, Tx
 
@@ -55,7 +57,7 @@ class Manager:
         self._handing = Handing(database, self._suggester)
         self._changed = asyncio.Event()
         self._upkeep = Upkeep(database, sweep_seconds, self._notify)
-        self._documents = Documents(self._read, pool)
+        self._rendering = Rendering(self._read, pool)
         self._closing = False
 
     @classmethod
@@ -136,6 +138,13 @@ class Manager:
     async def change_study(self, name: str, body: StudyChange) -> dict[str, Any]:
         """Change state, budget, tags."""
         return await self._write(lambda tx: studies.change(tx, name, body))
+
+    async def confirm_study(self, name: str, body: Confirm, key: str | None = None) -> Answer:
+        """Queue the best settings on fresh seeds."""
+        used = make_key(key, f"POST /studies/{name}/confirm", body.model_dump(mode="json"))
+        return await self._write(
+            lambda tx: once(tx, used, lambda tx: studies.confirm(tx, name, body))
+        )
 
     async def delete_study(self, name: str) -> None:
         """Delete a study with everything in it."""
@@ -278,20 +287,20 @@ class Manager:
         return body
 
     async def study_report(self, name: str, format_: str = "json") -> Document:
-        """The report of a study, kept until the study changes."""
-        return await self._documents.of_study(name, "report", format_)
+        """The report of a study; while trials run, of a moment ago."""
+        return await self._rendering.document(name, "report", format_)
 
     async def advice(self, name: str) -> Document:
-        """What to do next, kept until the study changes."""
-        return await self._documents.of_study(name, "advice", "json")
+        """What to do next; while trials run, as of a moment ago."""
+        return await self._rendering.document(name, "advice", "json")
 
     async def export(self, name: str, format_: str = "jsonl") -> Document:
         """All trials of a study."""
-        return await self._documents.of_study(name, "export", format_)
+        return await self._rendering.document(name, "export", format_)
 
     async def comparison(self, names: Sequence[str], format_: str = "json") -> Document:
         """Several studies, each one task, side by side."""
-        return await self._documents.of_several(names, format_)
+        return await self._rendering.comparison(names, format_)
 
     # --- events and health
 
@@ -308,17 +317,8 @@ class Manager:
         def work(tx: Tx) -> list[dict[str, Any]]:
             found = None if study is None else study_rows.find(tx, study)
             study_id = None if found is None else found.id
-            return [
-                {
-                    "id": row.id,
-                    "event": row.event,
-                    "study": row.study,
-                    "number": row.number,
-                    "at": rfc3339(row.at),
-                    "data": trials.params_of(row.data),
-                }
-                for row in events.after(tx, after, study_id=study_id, limit=limit, gone=study)
-            ]
+            rows = events.after(tx, after, study_id=study_id, limit=limit, gone=study)
+            return [event_view(row) for row in rows]
 
         return await self._read(work)
 

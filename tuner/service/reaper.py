@@ -9,7 +9,8 @@ from sqlalchemy import Row
 
 from tuner.core.lifecycle import Reason, TrialState
 from tuner.service.ending import Ending, end
-from tuner.service.state import Ledger, settle
+from tuner.service.settling import settle
+from tuner.service.state import Ledger
 from tuner.service.views import busy_seconds
 from tuner.service.workers import FORGET_S
 from tuner.storage import events, idempotency, studies, trials, workers

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import Row
 
 from tuner.core.lifecycle import Reason, TrialState
 from tuner.core.messages import Heartbeat, Log, Measurement, Release, Report, Tell, as_float
+from tuner.core.names import OPTIMIZER
 from tuner.core.ranking import loss
+from tuner.core.study import StudySpec
 from tuner.core.wire import canonical, dumps, encode_metric, loads
 from tuner.errors import AlreadyReported, AlreadyTold, LeaseLost
 from tuner.service.ending import Ending, end
 from tuner.service.idempotency import Answer
+from tuner.service.settling import settle
 from tuner.service.specification import pruned_metric, pruner_of, spec_of
-from tuner.service.state import Ledger, no_trial, settle, study_of, trial_of
+from tuner.service.state import Ledger, no_trial, study_of, trial_of
 from tuner.service.views import trial_view
 from tuner.storage import events, measurements, trials
 from tuner.storage.clock import rfc3339
@@ -169,7 +172,9 @@ def _follow(tx: Tx, row: Row[Any], items: Sequence[Measurement]) -> tuple[dict[s
     """Follow the pruner's metric: progress columns, and whether the trial is to be pruned."""
     spec = spec_of(row.spec)
     metric, direction = pruned_metric(spec)
-    pruner = pruner_of(row.spec)
+    # a trial that confirms another runs to its end, and is no peer of those that search
+    pruner = pruner_of(row.spec) if row.confirms is None else None
+    number, apart = _peers(row, spec) if pruner is not None else (row.number, lambda b: b)
     last_step, best = row.last_step, row.best_loss
     last_loss = row.last_loss
     prune = False
@@ -180,18 +185,32 @@ def _follow(tx: Tx, row: Row[Any], items: Sequence[Measurement]) -> tuple[dict[s
         if math.isfinite(current) and (best is None or current < best):
             best = current
         if pruner is not None:
-            for rung in pruner.rungs(row.number, last_step, item.step):
-                stored = _stored_loss(current)
-                trials.record_rung(tx, row.study_id, row.id, rung.bracket, rung.step, stored)
-                peers = trials.rung_peers(tx, row.study_id, row.id, rung.bracket, rung.step)
+            for rung in pruner.rungs(number, last_step, item.step):
+                stored, bracket = _stored_loss(current), apart(rung.bracket)
+                trials.record_rung(tx, row.study_id, row.id, bracket, rung.step, stored)
+                peers = trials.rung_peers(tx, row.study_id, row.id, bracket, rung.step)
                 losses = [math.inf if peer is None else peer for peer in peers]
                 known = math.inf if best is None else best
-                prune = prune or pruner.decide(row.number, rung, current, known, losses)
+                prune = prune or pruner.decide(number, rung, current, known, losses)
         if last_step is None or item.step >= last_step:
             last_step, last_loss = item.step, _stored_loss(current)
     if pruner is not None and last_step is not None and pruner.spares(last_step):
         prune = False
     return {"last_step": last_step, "last_loss": last_loss, "best_loss": best}, prune
+
+
+def _peers(row: Row[Any], spec: StudySpec) -> tuple[int, Callable[[int], int]]:
+    """The number by which a pruner knows a trial, and where its brackets are recorded.
+
+    In a comparison each optimizer has brackets of its own, as if it had been tuned alone.
+    """
+    names = spec.compared
+    if not names:
+        return row.number, lambda bracket: bracket
+    place = names.index(loads(row.params)[OPTIMIZER])
+    index = row.sampler_index
+    number = row.number if index is None else index // len(names)
+    return number, lambda bracket: bracket * len(names) + place
 
 
 def _as_study(row: Row[Any]) -> Any:

@@ -8,13 +8,13 @@ from typing import Any
 
 from tuner.core import command
 from tuner.core.model import join
-from tuner.core.names import nearest
+from tuner.core.names import OPTIMIZER, nearest
 from tuner.core.overrides import merge
 from tuner.core.ranking import Direction
 from tuner.core.space import Space, dump_parameter
 from tuner.core.study import Named, StudySpec
 from tuner.core.wire import loads
-from tuner.errors import InvalidMetric
+from tuner.errors import Invalid, InvalidMetric, InvalidSpace
 from tuner.optimizers import registry as optimizers
 from tuner.optimizers.check import check_ranges, check_splits
 from tuner.optimizers.expand import expand, size_for
@@ -45,9 +45,11 @@ def define(data: Any) -> Definition:
         Invalid: With the path to the mistake, what was found, what is allowed, the nearest name.
     """
     spec = StudySpec.read(data)
+    if spec.compare is not None:
+        _check_comparison(spec)
     space = expanded_space(spec)
     sampler_spec = samplers.read(spec.sampler)
-    sampler = samplers.build(sampler_spec)
+    sampler = samplers.build(_with_branches(spec, sampler_spec))
     sampler.check(space, len(spec.objectives), spec.budget.trials)
     pruner_spec = pruners.read(spec.pruner)
     spec = spec.model_copy(
@@ -58,7 +60,14 @@ def define(data: Any) -> Definition:
     )
     _check_pruner(spec)
     _check_trial(spec, space)
-    return Definition(spec, space, sampler.size(space))
+    return Definition(spec, space, size_of(spec) if spec.compare else sampler.size(space))
+
+
+def size_of(spec: StudySpec) -> int | None:
+    """How many suggestions a comparison takes; None while only its seconds bound it."""
+    if spec.compare is None or spec.compare.trials is None:
+        return None
+    return len(spec.compared) * spec.compare.trials
 
 
 def expanded_space(spec: StudySpec) -> Space:
@@ -66,9 +75,45 @@ def expanded_space(spec: StudySpec) -> Space:
     choice = spec.space.optimizers
     made: dict[str, dict[str, Any]] = {}
     if choice is not None:
-        size = choice.size or size_for(spec.budget.trials, len(choice.names))
+        trials, share = spec.budget.trials, len(choice.names)
+        if spec.compare is not None:
+            # what each is tuned with; the confirmation searches nothing
+            trials, share = spec.compare.trials, 1
+        size = choice.size or size_for(trials, share)
         made = expand(list(choice.names), size)
     return merge(made, spec.space.parameters)
+
+
+def _check_comparison(spec: StudySpec) -> None:
+    """Refuse a comparison that would not treat its optimizers alike."""
+    names = spec.compared
+    own = spec.space.parameters.get(OPTIMIZER, {})
+    kind, choices = own.get("type", "categorical"), own.get("choices", list(names))
+    if kind != "categorical" or list(choices) != list(names):
+        raise InvalidSpace.at(
+            join("space.parameters", OPTIMIZER),
+            f"must have exactly the compared optimizers as choices, in order: {', '.join(names)}.",
+            found=list(choices) if kind == "categorical" else kind,
+            allowed=list(names),
+        )
+    if spec.sampler.name == "grid":
+        raise Invalid.at(
+            "sampler.name",
+            "a grid has a number of points of its own in each branch, so it gives no equal"
+            " budgets; take gp, tpe, qmc or random.",
+            found="grid",
+            allowed=[name for name in samplers.names() if name != "grid"],
+        )
+    needed = None if spec.compare is None else spec.compare.numbers(len(names))
+    given = spec.budget.trials
+    if needed is not None and given is not None and given < needed:
+        raise Invalid.at(
+            "budget.trials",
+            f"found {given}, but the comparison takes {needed} trials; leave it out, or lower"
+            " compare.trials or compare.seeds.",
+            found=given,
+            allowed=f"at least {needed}",
+        )
 
 
 def _check_pruner(spec: StudySpec) -> None:
@@ -97,13 +142,13 @@ def _check_trial(spec: StudySpec, space: Space) -> None:
         groups = task.get("groups", [])
         check_ranges(parameters, [*chosen, *tasks.own_optimizers(groups)])
         check_splits(task, groups, chosen)
-        used = [(join("objectives", i, "metric"), o.metric) for i, o in enumerate(spec.objectives)]
-        used += [
-            (join("constraints", i, "metric"), c.metric) for i, c in enumerate(spec.constraints)
-        ]
         # A metric that the task never reports would make every trial fail at its end.
-        for path, metric in used:
-            tasks.check_metric(metric, task, path, parameters)
+        for i, objective in enumerate(spec.objectives):
+            path = join("objectives", i, "metric")
+            tasks.check_metric(objective.metric, task, path, parameters)
+        for i, bound in enumerate(spec.constraints):
+            path = join("constraints", i, "metric")
+            tasks.check_metric(bound.metric, task, path, parameters, sometimes=True)
 
 
 # What never changes of a study may be cached; budget and tags are in `spec_of`'s key.
@@ -155,7 +200,12 @@ def pruner_of(text: str) -> Pruner | None:
 def sampler_spec(text: str) -> dict[str, Any]:
     """The sampler with its options as plain data."""
     spec = spec_of(text)
-    return {"name": spec.sampler.name, **spec.sampler.options}
+    return _with_branches(spec, {"name": spec.sampler.name, **spec.sampler.options})
+
+
+def _with_branches(spec: StudySpec, sampler: dict[str, Any]) -> dict[str, Any]:
+    """In a comparison every optimizer is searched on its own."""
+    return sampler if spec.compare is None else {**sampler, samplers.EACH: OPTIMIZER}
 
 
 def pruned_metric(spec: StudySpec) -> tuple[str, Direction]:

@@ -1,4 +1,4 @@
-"""What a study's state follows from, and the bookkeeping when trials move.
+"""What a study's state follows from, and the bookkeeping when trials move (see `settling`).
 
 Counters live on the study row and move with the trial in the same transaction, so nothing on the
 way of ask, report and tell counts or scans trials. Callers hold the study's row lock.
@@ -7,15 +7,20 @@ way of ask, report and tell counts or scans trials. Callers hold the study's row
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row
 
-from tuner.core.lifecycle import StopReason, StudyState, TrialState
+from tuner.core.lifecycle import TrialState
+from tuner.core.study import StudySpec
+from tuner.core.wire import dumps
 from tuner.errors import StudyNotFound, TrialNotFound
+from tuner.service.specification import size_of, spec_of
 from tuner.service.views import busy_seconds
-from tuner.storage import events, studies, trials
+from tuner.storage import studies, trials
 from tuner.storage.engine import Tx
+
+STOPPED: Final = "stopped"
 
 
 def study_of(tx: Tx, name: str, *, lock: bool = False) -> Row[Any]:
@@ -60,6 +65,17 @@ class Ledger:
     counts: dict[str, int] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def spec(self) -> StudySpec:
+        """The specification with the changes so far."""
+        return spec_of(self.values.get("spec", self.study.spec))
+
+    def change_budget(self, numbers: int) -> None:
+        """Set `budget.trials`, in the specification too."""
+        data = self.spec.to_json()
+        data["budget"] = {**data["budget"], "trials": numbers}
+        self.values |= {"spec": dumps(data), "budget_trials": numbers}
+
     def current(self, column: str) -> Any:
         """A column with the changes so far."""
         if column in self.values:
@@ -83,14 +99,20 @@ class Ledger:
 
 
 def is_spent(ledger: Ledger) -> bool:
-    """Whether no new number may be given out."""
+    """Whether no new number may be given out.
+
+    The search of a comparison by trials has its own size; the budget holds its confirmation too.
+    """
+    if size_of(ledger.spec) is not None:
+        return is_exhausted(ledger)
     limit = ledger.values.get("budget_trials", ledger.study.budget_trials)
     if limit is not None and ledger.current("numbers_made") >= limit:
         return True
-    return _is_exhausted(ledger)
+    return is_exhausted(ledger)
 
 
-def _is_exhausted(ledger: Ledger) -> bool:
+def is_exhausted(ledger: Ledger) -> bool:
+    """Whether the sampler has given all its suggestions."""
     size = ledger.values.get("size", ledger.study.size)
     return size is not None and ledger.current("next_index") >= size
 
@@ -99,7 +121,7 @@ def closing_reason(ledger: Ledger, now: float) -> str | None:
     """Why the study gives out nothing more although numbers may be left, or None."""
     study, values = ledger.study, ledger.values
     if values.get("stopped", study.stopped):
-        return "stopped"
+        return STOPPED
     target = values.get("target_loss", study.target_loss)
     best = values.get("best_loss", study.best_loss)
     if target is not None and best is not None and best <= target:
@@ -108,46 +130,3 @@ def closing_reason(ledger: Ledger, now: float) -> str | None:
     if seconds is not None and busy_seconds(study, now) >= seconds:
         return "budget of seconds used"
     return None
-
-
-def settle(tx: Tx, ledger: Ledger) -> StudyState:
-    """Write the ledger, derive the study's state from it, and tell running trials to stop.
-
-    Returns:
-        The study's state after the change.
-    """
-    study = ledger.study
-    values = ledger.values
-    for column in ledger.counts:
-        values[column] = getattr(study, column) + ledger.counts[column]
-    n_running = ledger.values.get("n_running", study.n_running)
-    n_waiting = ledger.values.get("n_waiting", study.n_waiting)
-    _track_busy(ledger, n_running, tx.now)
-    closed = closing_reason(ledger, tx.now)
-    spent = is_spent(ledger)
-    state, reason = StudyState.ACTIVE, None
-    if n_running == 0 and (closed or (spent and n_waiting == 0)):
-        used = "grid exhausted" if _is_exhausted(ledger) else "budget of trials used"
-        state, reason = StudyState.FINISHED, closed or used
-    elif values.get("paused", study.paused):
-        state = StudyState.PAUSED
-    elif closed:
-        reason = f"{closed}; waiting for {n_running} running trials"
-    if closed and n_running:
-        stop = StopReason.CANCELLED if closed == "stopped" else StopReason.BUDGET
-        trials.ask_to_stop(tx, study.id, stop)
-    values |= {"state": str(state), "state_reason": reason, "updated_at": tx.now}
-    studies.change(tx, study.id, **values)
-    if state != study.state:
-        events.add(tx, study, f"study.{state}", reason=reason)
-    return state
-
-
-def _track_busy(ledger: Ledger, n_running: int, now: float) -> None:
-    """Count the seconds in which at least one trial runs."""
-    study = ledger.study
-    if n_running > 0 and study.busy_since is None:
-        ledger.values["busy_since"] = now
-    elif n_running == 0 and study.busy_since is not None:
-        ledger.values["busy_seconds"] = busy_seconds(study, now)
-        ledger.values["busy_since"] = None

@@ -6,19 +6,22 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from tuner.core.compare import Compare, share
 from tuner.core.lifecycle import StopReason, StudyState
-from tuner.core.messages import StudyChange
-from tuner.core.model import parse
+from tuner.core.messages import Confirm, StudyChange
+from tuner.core.model import join, parse
 from tuner.core.names import nearest
 from tuner.core.parameter import same
 from tuner.core.ranking import loss
 from tuner.core.study import Budget, StudySpec
 from tuner.core.wire import check_plain, dumps
 from tuner.errors import BudgetSpent, Invalid, StudyExists
+from tuner.service import branches, confirming
 from tuner.service.cursors import decode, encode, page_of
 from tuner.service.idempotency import Answer
+from tuner.service.settling import settle
 from tuner.service.specification import Definition, spec_of
-from tuner.service.state import Ledger, closing_reason, is_spent, settle, study_of
+from tuner.service.state import Ledger, closing_reason, is_spent, study_of
 from tuner.service.views import study_view
 from tuner.service.workers import why_idle
 from tuner.storage import events, studies, trials
@@ -37,7 +40,7 @@ def create(tx: Tx, definition: Definition) -> Answer:
         _insert(tx, definition)
         row = study_of(tx, spec.name)
         events.add(tx, row, "study.created")
-        return Answer(201, study_view(row, None, tx.now))
+        return Answer(201, _with_comparison(tx, row, study_view(row, None, tx.now)))
     changed = _differences(spec_of(existing.spec), spec)
     if changed:
         raise StudyExists(
@@ -61,8 +64,19 @@ def view(tx: Tx, row: Row[Any]) -> dict[str, Any]:
     """The study object of a row."""
     best = None if row.best_id is None else trials.get(tx, row.best_id)
     data = study_view(row, best, tx.now)
-    if data["state_reason"] is None and row.state == StudyState.ACTIVE and row.n_running == 0:
-        data["state_reason"] = why_idle(tx, row)
+    if row.state == StudyState.ACTIVE and row.n_running == 0:
+        reasons = [data["state_reason"], why_idle(tx, row)]
+        data["state_reason"] = "; ".join(filter(None, reasons)) or None
+    return _with_comparison(tx, row, data)
+
+
+def _with_comparison(tx: Tx, row: Row[Any], data: dict[str, Any]) -> dict[str, Any]:
+    """The study object with how far its comparison is, if it compares."""
+    spec = spec_of(row.spec)
+    if spec.compare is not None:
+        data["comparison"] = confirming.view(tx, row, spec)
+        if spec.compare.seconds is not None:
+            data["comparison"]["seconds"] = branches.seconds_used(tx, row, spec)
     return data
 
 
@@ -100,7 +114,7 @@ def change(tx: Tx, name: str, body: StudyChange) -> dict[str, Any]:
     """
     study = study_of(tx, name, lock=True)
     ledger = Ledger(study)
-    if body.budget is not None or body.tags is not None:
+    if body.budget is not None or body.tags is not None or body.compare is not None:
         _change_spec(ledger, spec_of(study.spec), body)
     if body.now and body.state != "paused":
         raise Invalid.at("now", "goes with state paused.", found=True)
@@ -109,6 +123,15 @@ def change(tx: Tx, name: str, body: StudyChange) -> dict[str, Any]:
     settle(tx, ledger)
     events.add(tx, study, "study.changed", state=body.state)
     return read(tx, name)
+
+
+def confirm(tx: Tx, name: str, body: Confirm) -> Answer:
+    """Queue the best settings on fresh seeds; see `confirming.enqueue`."""
+    study = study_of(tx, name, lock=True)
+    ledger = Ledger(study)
+    numbers = confirming.enqueue(tx, ledger, body)
+    settle(tx, ledger)
+    return Answer(201, {"trials": confirming.views_of(tx, study, numbers)})
 
 
 def delete(tx: Tx, name: str) -> int:
@@ -153,8 +176,10 @@ def _change_spec(ledger: Ledger, spec: StudySpec, body: StudyChange) -> None:
     if body.tags is not None:
         check_plain(body.tags, "tags")
         data["tags"] = body.tags
+    if spec.compare is not None or body.compare is not None:
+        _change_comparison(ledger, spec, body, data)
     changed = StudySpec.read(data)
-    if _is_larger(changed.budget, spec.budget):
+    if _is_larger(changed, spec):
         ledger.values["stopped"] = False
         if ledger.study.state == StudyState.FINISHED:
             ledger.values["paused"] = False
@@ -167,9 +192,39 @@ def _change_spec(ledger: Ledger, spec: StudySpec, body: StudyChange) -> None:
     }
 
 
-def _is_larger(new: Budget, old: Budget) -> bool:
-    """Whether a change of budget asks for more; that makes a stopped study active again."""
-    pairs = ((new.trials, old.trials), (new.seconds, old.seconds))
+def _change_comparison(
+    ledger: Ledger, spec: StudySpec, body: StudyChange, data: dict[str, Any]
+) -> None:
+    """Let the tuning budget of each optimizer and the budget of trials follow each other."""
+    if spec.compare is None:
+        raise Invalid.at("compare", "this study compares nothing; make one with compare.")
+    given = dict(body.compare or {})
+    n, seeds = len(spec.compared), spec.compare.seeds
+    wanted = None if spec.compare.trials is None else (body.budget or {}).get("trials")
+    if given:
+        known = "seconds" if spec.compare.trials is None else "trials"
+        for key in given:
+            if key != known or given[key] is None:
+                text = f"only compare.{known} of this study can be changed."
+                raise Invalid.at(join("compare", key), text, found=key, allowed=[known])
+    elif wanted is not None:
+        given = {"trials": share(wanted, n, seeds)}
+    compare = parse(Compare, {**data["compare"], **given}, "compare")
+    data["compare"] = compare.model_dump(exclude_none=True)
+    if given:
+        ledger.values["size"] = None if compare.trials is None else n * compare.trials
+    if compare.trials is not None and (given or "trials" in (body.budget or {})):
+        # what was enqueued or confirmed beside it stays paid for
+        beside = max(0, ledger.study.numbers_made - ledger.study.next_index)
+        least = n * compare.trials + max(n * seeds, beside)
+        data["budget"]["trials"] = max(wanted or 0, least)
+
+
+def _is_larger(new: StudySpec, old: StudySpec) -> bool:
+    """Whether a change asks for more; that makes a stopped study active again."""
+    pairs = [(new.budget.trials, old.budget.trials), (new.budget.seconds, old.budget.seconds)]
+    if new.compare is not None and old.compare is not None:
+        pairs.append((new.compare.seconds, old.compare.seconds))
     return any(b is not None and (a is None or a > b) for a, b in pairs)
 
 
@@ -184,7 +239,10 @@ def _change_state(tx: Tx, ledger: Ledger, body: StudyChange) -> None:
     else:
         ledger.values |= {"paused": False, "stopped": False}
         closed = closing_reason(ledger, tx.now)
-        if study.n_running == 0 and (closed or (is_spent(ledger) and study.n_waiting == 0)):
+        if closed is None:
+            confirming.enqueue_due(tx, ledger)
+        has_work = ledger.current("n_waiting") > 0
+        if study.n_running == 0 and (closed or (is_spent(ledger) and not has_work)):
             raise BudgetSpent(
                 f"Study {study.name!r} cannot go on: {closed or 'its budget or grid is used up'}.",
                 hint=f"Raise the budget with: tuner study edit {study.name} --trials N",

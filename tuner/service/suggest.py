@@ -27,6 +27,7 @@ from tuner.samplers import registry as samplers
 from tuner.service.asking import Filling, Ready, Reserved, fill, still_held
 from tuner.service.pool import Pool
 from tuner.service.specification import sampler_spec, spec_of
+from tuner.service.state import Ledger, is_spent
 from tuner.service.views import metric_values
 from tuner.storage import studies, trials
 from tuner.storage.engine import Database, Tx
@@ -273,7 +274,9 @@ def _is_useful(study: Row[Any], ready: Ready | None) -> bool:
     spec = spec_of(study.spec)
     if not samplers.needs_history(spec.sampler.name) or study.state != StudyState.ACTIVE:
         return False
-    if study.budget_trials is not None and study.numbers_made >= study.budget_trials:
+    if spec.compare is not None and spec.compare.seconds is not None:
+        return False  # whose turn it is is known when the next trial is asked for
+    if is_spent(Ledger(study)):
         return False
     if study.n_running < _WORTH_IT or study.n_waiting > 0:
         return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -12,8 +11,9 @@ from tuner.core.ranking import loss, pareto
 from tuner.core.wire import decode_metric, encode_metric
 from tuner.errors import Conflict, Invalid, NoResultYet, TrialFinished
 from tuner.service.cursors import decode, encode, page_of
+from tuner.service.settling import settle
 from tuner.service.specification import spec_of
-from tuner.service.state import Ledger, settle, study_of, trial_of
+from tuner.service.state import Ledger, study_of, trial_of
 from tuner.service.views import metric_values, trial_view
 from tuner.storage import events, measurements, trials
 from tuner.storage.clock import rfc3339
@@ -187,7 +187,8 @@ def best(tx: Tx, name: str) -> dict[str, Any]:
     if len(spec_of(study.spec).objectives) > 1:
         raise Conflict(
             f"Study {name!r} has several objectives, so it has no single best trial.",
-            hint="Read its Pareto front: GET …/pareto.",
+            hint="Read its Pareto front: study.pareto in Python, GET …/pareto over HTTP, or"
+            f" tuner study best {name}",
         )
     row = None if study.best_id is None else trials.get(tx, study.best_id)
     if row is None:
@@ -210,11 +211,6 @@ def front(tx: Tx, name: str) -> dict[str, Any]:
             [loss(decode_metric(values[o.metric]) or 0.0, o.direction) for o in spec.objectives]
         )
     return {"items": [trial_view(row, name) for row in pareto(rows, losses)], "next_cursor": None}
-
-
-def params_of(text: str | None) -> dict[str, Any] | None:
-    """Stored parameters."""
-    return None if text is None else json.loads(text)
 
 
 def _order(sort: str | None) -> str:

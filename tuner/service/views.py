@@ -85,6 +85,18 @@ def study_view(row: Row[Any], best: Row[Any] | None, now: float) -> dict[str, An
     }
 
 
+def event_view(row: Row[Any]) -> dict[str, Any]:
+    """An event as it is streamed."""
+    return {
+        "id": row.id,
+        "event": row.event,
+        "study": row.study,
+        "number": row.number,
+        "at": rfc3339(row.at),
+        "data": None if row.data is None else json.loads(row.data),
+    }
+
+
 def busy_seconds(row: Row[Any], now: float) -> float:
     """Server seconds in which at least one trial of the study ran."""
     running = 0.0 if row.busy_since is None else max(0.0, now - row.busy_since)

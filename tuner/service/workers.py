@@ -78,9 +78,8 @@ def drain(tx: Tx, worker_id: str) -> dict[str, Any]:
 def heartbeat(tx: Tx, worker_id: str, body: WorkerHeartbeat) -> dict[str, Any]:
     """Renew all leases of a worker; name those that are to stop or that are lost.
 
-    Raises:
-        WorkerNotFound: If the worker is not known; its leases are renewed nevertheless, so it can
-            register again and go on.
+    One that is `leaving` is forgotten at once, so that nothing counts on it; again: the same. The
+    leases of one that is not known are renewed nevertheless, so it can register again and go on.
     """
     held = trials.held(tx, body.leases)
     trials.renew(tx, body.leases)
@@ -96,13 +95,17 @@ def heartbeat(tx: Tx, worker_id: str, body: WorkerHeartbeat) -> dict[str, Any]:
         reason = str(StopReason.LEASE_LOST)
         stop.append({"study": study, "number": number, "lease": lease, "reason": reason})
     shortest = min((row.lease_seconds for row in held.values()), default=LIVE_S)
-    known = workers.change(tx, worker_id, heartbeat_at=tx.now)
-    worker = workers.get(tx, worker_id) if known else None
+    if body.leaving:
+        workers.remove(tx, worker_id)
+        known, worker = True, None
+    else:
+        known = workers.change(tx, worker_id, heartbeat_at=tx.now)
+        worker = workers.get(tx, worker_id) if known else None
     return {
         "lease_expires_at": rfc3339(tx.now + shortest),
         "stop": stop,
         "known": known,
-        "draining": bool(worker is not None and worker.draining),
+        "draining": body.leaving or bool(worker is not None and worker.draining),
     }
 
 

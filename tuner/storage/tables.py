@@ -127,6 +127,8 @@ trials = Table(
     Column("best_loss", _Double),
     Column("checkpoint", Text),
     Column("user_attrs", Text, nullable=False, server_default="{}"),
+    # the number of the trial that this one repeats on a fresh seed; NULL: a trial of the search
+    Column("confirms", BigInteger),
     Column("result_seq", BigInteger),
     Column("created_at", _Double, nullable=False),
     Column("started_at", _Double),

@@ -29,6 +29,7 @@ _WAITING = (
     .order_by(trials.c.number)
     .limit(bindparam("most"))
 )
+_WAITING_REPLICATES = _WAITING.where(trials.c.confirms.is_not(None))
 _FILL = (
     update(trials)
     .where(
@@ -41,6 +42,8 @@ _FILL = (
         params=bindparam("params"),
         note=bindparam("note"),
         unseen=bindparam("unseen"),
+        # the model's time is no training
+        started_at=bindparam("now"),
         lease_expires_at=bindparam("now") + trials.c.lease_seconds,
     )
 )
@@ -112,9 +115,12 @@ def fill(tx: Tx, trial_id: int, lease: str, values: Mapping[str, Any]) -> bool:
     return tx.changed(_FILL, {"trial_key": trial_id, "held": lease, "now": tx.now, **values}) == 1
 
 
-def waiting(tx: Tx, study_id: int, most: int) -> Sequence[Row[Any]]:
-    """Waiting trials, lowest number first."""
-    return tx.all(_WAITING, {"study_id": study_id, "most": most})
+def waiting(
+    tx: Tx, study_id: int, most: int, *, replicates_only: bool = False
+) -> Sequence[Row[Any]]:
+    """Waiting trials, lowest number first; or only those that repeat another one."""
+    statement = _WAITING_REPLICATES if replicates_only else _WAITING
+    return tx.all(statement, {"study_id": study_id, "most": most})
 
 
 def expired(tx: Tx, most: int) -> Sequence[Row[Any]]:
@@ -180,9 +186,12 @@ def renew(tx: Tx, leases: Sequence[str]) -> None:
         )
 
 
-def ask_to_stop(tx: Tx, study_id: int, reason: str) -> int:
-    """Mark the running trials of a study that are not yet asked to stop."""
-    return tx.changed(
+def ask_to_stop(tx: Tx, study_id: int, reason: str, *, replicates: bool = True) -> int:
+    """Mark the running trials of a study that are not yet asked to stop.
+
+    Without `replicates` those that repeat another trial go on.
+    """
+    statement = (
         update(trials)
         .where(
             trials.c.study_id == study_id,
@@ -191,16 +200,18 @@ def ask_to_stop(tx: Tx, study_id: int, reason: str) -> int:
         )
         .values(stop_reason=reason)
     )
+    return tx.changed(statement if replicates else statement.where(trials.c.confirms.is_(None)))
 
 
 def pending_params(tx: Tx, study_id: int) -> list[str]:
-    """Parameters (JSON) of running and waiting trials that have them, by number."""
+    """Parameters (JSON) of running and waiting trials of the search that have them, by number."""
     rows = tx.all(
         select(trials.c.params)
         .where(
             trials.c.study_id == study_id,
             trials.c.state.in_(("running", "waiting")),
             trials.c.params.is_not(None),
+            trials.c.confirms.is_(None),
         )
         .order_by(trials.c.number)
     )
@@ -208,11 +219,12 @@ def pending_params(tx: Tx, study_id: int) -> list[str]:
 
 
 def results_since(tx: Tx, study_id: int, seq: int) -> Sequence[Row[Any]]:
-    """Complete and pruned trials that ended after `seq`, in the order in which they ended."""
+    """Complete and pruned trials of the search that ended after `seq`, as they ended."""
     return tx.all(
         select(trials)
         .where(
             trials.c.study_id == study_id,
+            trials.c.confirms.is_(None),
             trials.c.result_seq > seq,
             trials.c.state.in_(("complete", "pruned")),
         )
@@ -221,11 +233,12 @@ def results_since(tx: Tx, study_id: int, seq: int) -> Sequence[Row[Any]]:
 
 
 def complete(tx: Tx, study_id: int) -> Sequence[Row[Any]]:
-    """All complete, feasible trials that did not diverge."""
+    """All complete, feasible trials of the search that did not diverge."""
     return tx.all(
         select(trials)
         .where(
             trials.c.study_id == study_id,
+            trials.c.confirms.is_(None),
             trials.c.state == "complete",
             trials.c.feasible.is_(True),
             trials.c.diverged.is_(False),

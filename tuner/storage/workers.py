@@ -47,6 +47,11 @@ def running_trials(tx: Tx) -> Sequence[Row[Any]]:
     )
 
 
+def remove(tx: Tx, worker_id: str) -> bool:
+    """Delete a worker; whether it existed."""
+    return tx.changed(delete(workers).where(workers.c.id == worker_id)) == 1
+
+
 def forget(tx: Tx, before: float) -> int:
     """Delete workers not heard of since `before`."""
     return tx.changed(delete(workers).where(workers.c.heartbeat_at < before))

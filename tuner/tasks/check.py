@@ -6,17 +6,13 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from tuner.core.names import OPTIMIZER, nearest
-from tuner.errors import Invalid, InvalidMetric, UnknownName
+from tuner.errors import Invalid, UnknownName
+from tuner.tasks.choices import extremes, title, values_of
 from tuner.tasks.datasets import SIZES, check_size
 from tuner.tasks.groups import GROUPS, check_groups, group_parameters, own_optimizers
 from tuner.tasks.option import Option
-from tuner.tasks.registry import (
-    CLASSIFICATION_ONLY,
-    DATASETS,
-    METRICS,
-    MODELS,
-    OPTIONS,
-)
+from tuner.tasks.registry import DATASETS, MODELS, OPTIONS
+from tuner.tasks.reported import check_metric, metrics
 
 __all__ = [
     "check_metric",
@@ -35,7 +31,7 @@ __all__ = [
 
 TASK_PATH: Final = "trial.task"
 SPACE_PATH: Final = "space.parameters"
-_SPECIAL: Final = ("dataset", "model")
+_SPECIAL: Final = ("dataset", "model", "diagnostics")
 _SMOOTHING: Final = "label_smoothing"
 
 
@@ -116,20 +112,6 @@ def _names(task: Mapping[str, Any], space: Collection[str]) -> set[str]:
     }
 
 
-def metrics(
-    task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]] | None = None
-) -> list[str]:
-    """The metrics that every trial of the task reports at every epoch.
-
-    Args:
-        task: A checked task.
-        parameters: The expanded space, if it may choose the data set.
-    """
-    kinds = {DATASETS[name].kind for name in _values(task, parameters or {}, "dataset")}
-    everywhere = kinds == {"classification"}
-    return [name for name in METRICS if everywhere or name not in CLASSIFICATION_ONLY]
-
-
 def check_study(
     task: Mapping[str, Any],
     parameters: Mapping[str, Mapping[str, Any]],
@@ -160,7 +142,7 @@ def chosen_optimizers(
     task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
     """The optimizers that trials may choose: by the space, else the task's own."""
-    return _values(task, parameters, OPTIMIZER)
+    return values_of(task, parameters, OPTIMIZER)
 
 
 def used_optimizers(
@@ -179,37 +161,6 @@ def used_optimizers(
     groups, names = task.get(GROUPS, []), list(chosen)
     check_groups(groups, f"{TASK_PATH}.{GROUPS}", optimizers, names)
     return {name: optimizers[name] for name in (*names, *own_optimizers(groups))}
-
-
-def check_metric(
-    metric: str,
-    task: Mapping[str, Any],
-    path: str,
-    parameters: Mapping[str, Mapping[str, Any]] | None = None,
-) -> None:
-    """Refuse an objective or constraint on a metric that the task never reports.
-
-    Args:
-        metric: The metric's name.
-        task: A checked task.
-        path: Where the name stands in the input, as `objectives[0].metric`.
-        parameters: The expanded space, if it may choose the data set.
-
-    Raises:
-        InvalidMetric: With the metrics that the task reports, and the nearest.
-    """
-    known = metrics(task, parameters)
-    if metric in known:
-        return
-    near = nearest(metric, known)
-    raise InvalidMetric.at(
-        path,
-        f"the task {_title(task)} reports no {metric!r}"
-        + (f"; did you mean {near!r}?" if near else f", but {', '.join(known)}."),
-        found=metric,
-        allowed=known,
-        nearest=near,
-    )
 
 
 def check_parameters(
@@ -246,7 +197,7 @@ def check_parameters(
         near = nearest(name, sorted(pool))
         raise UnknownName.at(
             f"{path}.{name}",
-            f"neither the task {_title(task)} nor its optimizers know {name!r}"
+            f"neither the task {title(task)} nor its optimizers know {name!r}"
             + (f"; did you mean {near!r}?" if near else "."),
             found=name,
             allowed=sorted(plain),
@@ -277,7 +228,7 @@ def check_values(
         option = OPTIONS.get(name.rsplit(".", 1)[-1])
         if option is None:
             continue
-        for key, value in _extremes(parameter):
+        for key, value in extremes(parameter):
             _check(option, value, f"{path}.{name}.{key}")
         if option.type == "int" and parameter.get("type") == "float":
             raise Invalid.at(
@@ -287,10 +238,10 @@ def check_values(
                 allowed=["int", "categorical", "fixed"],
             )
     if optimizers is not None and OPTIMIZER in parameters:
-        for key, value in _extremes(parameters[OPTIMIZER]):
+        for key, value in extremes(parameters[OPTIMIZER]):
             _check_choice(value, list(optimizers), f"{path}.{OPTIMIZER}.{key}", OPTIMIZER)
-    for dataset in _values(task, parameters, "dataset"):
-        for model in _values(task, parameters, "model"):
+    for dataset in values_of(task, parameters, "dataset"):
+        for model in values_of(task, parameters, "model"):
             _check_pair(dataset, model, path if "model" in parameters else TASK_PATH)
     _check_smoothing(task, parameters, TASK_PATH, path)
 
@@ -363,30 +314,8 @@ def _check_smoothing(
     """Refuse label smoothing, by the task or the space, where a data set has no classes."""
     given = [f"{at}.{_SMOOTHING}"] if task.get(_SMOOTHING) else []
     given += [f"{path}.{name}" for name in parameters if name.rsplit(".", 1)[-1] == _SMOOTHING]
-    for name in _values(task, parameters, "dataset"):
+    for name in values_of(task, parameters, "dataset"):
         if given and DATASETS[name].kind != "classification":
             raise Invalid.at(
                 given[0], f"label smoothing needs classes, and {name!r} has none.", found=name
             )
-
-
-def _extremes(parameter: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The values that bound a parameter, each with its key."""
-    kind = parameter.get("type")
-    if kind == "fixed":
-        return [("value", parameter.get("value"))]
-    if kind == "categorical":
-        return [(f"choices[{i}]", choice) for i, choice in enumerate(parameter["choices"])]
-    return [(key, parameter[key]) for key in ("low", "high") if key in parameter]
-
-
-def _values(
-    task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]], name: str
-) -> list[str]:
-    if name in parameters:
-        return [value for _, value in _extremes(parameters[name])]
-    return [task.get(name, OPTIONS[name].default)]
-
-
-def _title(task: Mapping[str, Any]) -> str:
-    return f"{task.get('dataset')}/{task.get('model', OPTIONS['model'].default)}"

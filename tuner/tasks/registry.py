@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tuner.tasks.datasets import DATASETS, Dataset
+from tuner.tasks.metrics import CLASSIFICATION_ONLY, LEVELS, METRICS, SOMETIMES, level_of
 from tuner.tasks.option import Option
 
 __all__ = [
@@ -260,19 +261,16 @@ OPTIONS: Final[dict[str, Option]] = {
         ),
         Option("seed", "int", "Seed of weights, order of examples and dropout.", 0, 0, 2**53 - 1),
         Option("threads", "int", "CPU threads of one trial.", 1, 1, 256),
+        Option(
+            "diagnostics",
+            "categorical",
+            "Metrics on the training itself: none (progress and time only), basic, or full (one "
+            "update ratio per layer too).",
+            default="basic",
+            choices=LEVELS,
+        ),
     )
 }
-METRICS: Final[dict[str, str]] = {
-    "train_loss": "Mean loss over the epoch's batches, with dropout and label smoothing, while "
-    "training: cross entropy in nats, or the mean squared error of the standardised target",
-    "train_accuracy": "Share of right answers over the epoch's batches (classification only)",
-    "val_loss": "Mean loss on the validation set after the epoch",
-    "val_accuracy": "Share of right answers on the validation set (classification only)",
-    "params_million": "Trainable parameters of the model, in millions",
-    "lr": "Learning rate of the epoch's last step",
-    "evaluations": "Evaluations of the loss on a batch so far, products with the Hessian included",
-}
-CLASSIFICATION_ONLY: Final = frozenset({"train_accuracy", "val_accuracy"})
 
 
 def describe_tasks() -> dict[str, Any]:
@@ -304,7 +302,13 @@ def describe_tasks() -> dict[str, Any]:
         ],
         "options": [item.describe() for item in OPTIONS.values()],
         "metrics": [
-            {"name": name, "doc": doc, "classification_only": name in CLASSIFICATION_ONLY}
+            {
+                "name": name,
+                "doc": doc,
+                "classification_only": name in CLASSIFICATION_ONLY,
+                "diagnostics": level_of(name),
+                "always": name not in SOMETIMES,
+            }
             for name, doc in METRICS.items()
         ],
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tuner.training.diagnostics.recorder import Diagnostics
 from tuner.training.optimizers import build_optimizer
 from tuner.training.schedules import build_scheduler
 from tuner.training.stepping import evaluation_weights, take_step
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from tuner.training.loop import run_task
 
 __all__ = [
+    "Diagnostics",
     "build_optimizer",
     "build_scheduler",
     "evaluation_weights",

@@ -112,6 +112,7 @@ def take_step(
     loss_fn: LossFunction,
     model: torch.nn.Module | None = None,
     clip_norm: float | None = None,
+    on_gradient: Callable[[], None] | None = None,
 ) -> Taken:
     """Evaluate the loss and take one optimizer step; no step where the loss is not finite.
 
@@ -121,9 +122,11 @@ def take_step(
         model: The model, so that repeated evaluations leave its batch-norm statistics alone.
         clip_norm: Every gradient of the step that is longer, over all weights of the optimizer, is
             shortened to this length. Not where the optimizer searches along a line.
+        on_gradient: Called once, when the weights have the gradient at the start of the step, not
+            clipped yet: `Diagnostics.before_step`.
     """
     wanted = needs(optimizer)
-    evaluation = Evaluation(optimizer, loss_fn, model, clip_norm)
+    evaluation = Evaluation(optimizer, loss_fn, model, clip_norm, on_gradient)
     loss = evaluation()
     value = loss.detach()
     if not torch.isfinite(value):
@@ -148,6 +151,7 @@ class Evaluation:
         loss_fn: Computes the loss.
         model: See `take_step`.
         clip_norm: See `take_step`.
+        on_gradient: See `take_step`.
     """
 
     def __init__(
@@ -156,6 +160,7 @@ class Evaluation:
         loss_fn: LossFunction,
         model: torch.nn.Module | None = None,
         clip_norm: float | None = None,
+        on_gradient: Callable[[], None] | None = None,
     ) -> None:
         self.calls = 0
         self.weights: list[torch.Tensor] = [
@@ -167,6 +172,7 @@ class Evaluation:
         self._loss_fn, self._model = loss_fn, model
         self._needs = needs(optimizer)
         self._clip_norm = None if searches_a_line(optimizer) else clip_norm
+        self._on_gradient = on_gradient
         self._random: _RandomState | None = None
         self._offered: torch.Tensor | None = None
 
@@ -177,6 +183,8 @@ class Evaluation:
             return loss
         loss = self._evaluate()
         self._differentiate(loss)
+        if self._on_gradient is not None and self.calls == 1:
+            self._on_gradient()
         if self._clip_norm is not None:
             clip(self.weights, self._clip_norm)
         return loss

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import torch
@@ -11,6 +12,9 @@ import torch
 from tuner.core.names import OPTIMIZER
 from tuner.optimizers.registry import get
 from tuner.tasks.groups import GROUPS
+from tuner.training.diagnostics.memory import PeakMemory
+from tuner.training.diagnostics.noise import Other
+from tuner.training.diagnostics.recorder import Diagnostics
 from tuner.training.optimizers import build_optimizer
 from tuner.training.problem import Problem
 from tuner.training.schedules import NAMES as SCHEDULE
@@ -44,6 +48,7 @@ class Training:
         self.patience: int | None = options.get("patience")
         self._least, self._waited = math.inf, 0
         self._device = device
+        memory = PeakMemory(device)
         _seed(options["seed"], device)
         self._problem = Problem(options, device)
         self._model, self._data = self._problem.model, self._problem.data
@@ -65,6 +70,13 @@ class Training:
         steps = self.epochs * math.ceil(len(self._data.train_x) / self._batch)
         schedule = {name: options[name] for name in SCHEDULE}
         self._scheduler = build_scheduler(self._optimizer, schedule, steps)
+        self._diagnostics = Diagnostics(
+            self._model,
+            self._optimizer,
+            level=options["diagnostics"],
+            clip_norm=None if searches_a_line(self._optimizer) else self._clip_norm,
+            memory=memory,
+        )
         self._rate: float = self._optimizer.param_groups[0]["lr"]
 
     @property
@@ -79,6 +91,7 @@ class Training:
             The task's metrics; after divergence losses and accuracies are not finite.
         """
         self.epoch += 1
+        self._diagnostics.start()
         order = torch.randperm(len(self._data.train_x), generator=self._order)
         order = order.to(self._device)
         xs, ys = self._data.train_x[order], self._data.train_y[order]
@@ -87,9 +100,11 @@ class Training:
         outputs = []
         for start in range(0, len(xs), self._batch):
             x, target = xs[start : start + self._batch], ys[start : start + self._batch]
-            value, output = self._step(x, target)
+            other = None if len(x) == len(xs) else partial(self._other, xs, ys, start)
+            value, output = self._step(x, target, other)
             if not math.isfinite(value):
                 return self._metrics(value, math.nan, (math.nan, math.nan))
+            self._diagnostics.after_step(value)
             self._rate = self._optimizer.param_groups[0]["lr"]
             self._scheduler.step()
             total += value * len(x)
@@ -97,10 +112,18 @@ class Training:
         accuracy = self._problem.accuracy(torch.cat(outputs), ys)
         return self._measure(total / len(xs), accuracy)
 
-    def _step(self, x: torch.Tensor, target: torch.Tensor) -> tuple[float, torch.Tensor]:
+    def _other(self, xs: torch.Tensor, ys: torch.Tensor, start: int) -> tuple[torch.Tensor, int]:
+        """The loss of the epoch's next batch, after the last of its first one; and its size."""
+        after = start + self._batch if start + self._batch < len(xs) else 0
+        x, target = xs[after : after + self._batch], ys[after : after + self._batch]
+        return self._problem.train_loss(self._model(x), target), len(x)
+
+    def _step(
+        self, x: torch.Tensor, target: torch.Tensor, other: Other | None
+    ) -> tuple[float, torch.Tensor]:
         """Take one step; loss and output before it. No step where the loss is not finite."""
         if not self._is_plain:
-            return self._closure_step(x, target)
+            return self._closure_step(x, target, other)
         output = self._model(x)
         loss = self._problem.train_loss(output, target)
         value = loss.item()
@@ -109,12 +132,15 @@ class Training:
             for weight in self._weights:
                 weight.grad = None
             torch.autograd.backward(loss)
+            self._diagnostics.before_step(len(x), other)
             if self._clip_norm is not None:
                 clip(self._weights, self._clip_norm)
             self._optimizer.step()
         return value, output.detach()
 
-    def _closure_step(self, x: torch.Tensor, target: torch.Tensor) -> tuple[float, torch.Tensor]:
+    def _closure_step(
+        self, x: torch.Tensor, target: torch.Tensor, other: Other | None
+    ) -> tuple[float, torch.Tensor]:
         outputs: list[torch.Tensor] = []
 
         def loss() -> torch.Tensor:
@@ -122,12 +148,13 @@ class Training:
             outputs.append(output.detach())
             return self._problem.train_loss(output, target)
 
-        taken = take_step(self._optimizer, loss, self._model, self._clip_norm)
+        look = partial(self._diagnostics.before_step, len(x), other)
+        taken = take_step(self._optimizer, loss, self._model, self._clip_norm, look)
         self._evaluations += taken.evaluations
         return taken.loss.item(), outputs[0]
 
     def _measure(self, train_loss: float, train_accuracy: float) -> dict[str, float]:
-        with evaluation_weights(self._optimizer):
+        with self._diagnostics.validation(), evaluation_weights(self._optimizer):
             val_loss, val_accuracy = self._problem.validate()
         if val_loss < self._least:
             self._least, self._waited = val_loss, 0
@@ -145,6 +172,7 @@ class Training:
             "params_million": self._problem.params_million,
             "lr": self._rate,
             "evaluations": self._evaluations,
+            **self._diagnostics.metrics(val_loss),
         }
 
     def state(self) -> dict[str, Any]:
@@ -159,6 +187,7 @@ class Training:
             "scheduler": self._scheduler.state_dict(),
             "order": self._order.get_state(),
             "random": torch.get_rng_state(),
+            "diagnostics": self._diagnostics.state_dict(),
         }
         if self._device.type == "cuda":
             state["random_cuda"] = torch.cuda.get_rng_state(self._device)
@@ -172,6 +201,8 @@ class Training:
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"])
+        if "diagnostics" in state:
+            self._diagnostics.load_state_dict(state["diagnostics"])
         self._order.set_state(state["order"].cpu())
         torch.set_rng_state(state["random"].cpu())
         if self._device.type == "cuda" and "random_cuda" in state:

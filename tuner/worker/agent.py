@@ -122,9 +122,9 @@ class Agent:
         self._lease_pool = ThreadPoolExecutor(1, "tuner-lease")
         self._settling = Settling(self._client, lambda lease: self._note("settled", lease))
         self._jobs = Jobs(self._client, folder)
-        wait = _SETTLE_S
+        wait, known = _SETTLE_S, None
         try:
-            self._heartbeat = Heartbeat(
+            known = self._heartbeat = Heartbeat(
                 self._client,
                 self._register,
                 lambda lease, reason: self._note("stop", lease, reason),
@@ -141,6 +141,8 @@ class Agent:
         finally:
             self._executor.close()
             self._settling.close(wait)
+            if known is not None:
+                known.leave()
             self._lease_pool.shutdown(wait=False, cancel_futures=True)
             shutil.rmtree(folder, ignore_errors=True)
 

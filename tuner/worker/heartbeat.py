@@ -17,6 +17,7 @@ from tuner.worker import clock
 logger = logging.getLogger(__name__)
 _MOST_S: Final = 10.0
 _AGAIN_S: Final = 1.0
+_LEAVE_S: Final = 2.0
 _MARGIN: Final = 0.1
 _MARGIN_S: Final = 5.0
 _ONCE: Final = Retry(seconds=0.0, first_seconds=0.0)
@@ -105,6 +106,15 @@ class Heartbeat:
             self._is_closed = True
             self._guard.notify()
 
+    def leave(self) -> None:
+        """Take the worker off the server's list, after `close`; without a server it falls off."""
+        self._thread.join(_LEAVE_S)
+        operation = operations.worker_heartbeat(self.worker_id, [], leaving=True)
+        try:
+            self._client.transport.send(operation, Retry(seconds=_LEAVE_S, first_seconds=0.0))
+        except TunerError as error:
+            logger.info("leaving: %s", error)
+
     def _run(self) -> None:
         pause = 0.0
         while True:
@@ -156,6 +166,8 @@ class Heartbeat:
 
     def _register_again(self) -> bool:
         """A server that forgot the worker takes it again; leases stay valid."""
+        if self._is_closed:
+            return True
         try:
             self.worker_id = self._register()
         except TunerError as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tuner import settings
 from tuner.client.client import Client
-from tuner.client.trial import checkpoint_folder
+from tuner.client.keeping import checkpoint_folder
 from tuner.worker.attempt import Attempt
 from tuner.worker.executors.base import Job
 from tuner.worker.logs import LogFile
@@ -55,6 +55,7 @@ class Jobs:
             settings.LEASE: attempt.lease,
             settings.PARAMS: str(params_file),
             settings.CHECKPOINT_DIR: str(checkpoints),
+            settings.REPLICATE: str((trial.get("user_attrs") or {}).get("replicate", 0)),
         }
         if token is not None:
             env[settings.TOKEN] = token

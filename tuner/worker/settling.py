@@ -12,7 +12,9 @@ from typing import Final
 
 from tuner.client import operations
 from tuner.client.calls import Retry
+from tuner.client.checkpoints import Checkpoints
 from tuner.client.client import Client
+from tuner.client.keeping import checkpoint_folder, let_go
 from tuner.client.runner import Outcome
 from tuner.core.lifecycle import Reason
 from tuner.errors import Conflict, Invalid, NotFound, TunerError, Unavailable
@@ -129,10 +131,12 @@ class Settling:
             *attempt.place, state, outcome.values, outcome.reason, outcome.message
         )
         try:
-            self._client.transport.send(operation, _BRIEF)
+            told = self._client.transport.send(operation, _BRIEF)
         except Invalid as error:
             if state != "complete":
                 raise
             # Nothing was told, and what was reported is not the objective.
             fail = Outcome("tell", "fail", None, Reason.NO_RESULT, error.message)
             self._send_outcome(attempt, replace(fail))
+            return
+        let_go(Checkpoints(checkpoint_folder(self._client, attempt.trial)), told)

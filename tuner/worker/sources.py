@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tuner.client.client import Client
+from tuner.client.optimize import is_over
 from tuner.worker.resources import ANY_CPUS
 
 
@@ -94,7 +95,8 @@ class Asking:
             return Taken([], is_over=True)
         answer = self._client.rest.ask(self._study, count, worker_id, lease_seconds)
         trials = [{**trial, "runner": self._runner} for trial in answer["trials"]]
-        return Taken(trials, {self._study: study}, is_over=not trials)
+        now = {**study, "state": answer.get("study_state", study["state"])}
+        return Taken(trials, {self._study: study}, is_over=not trials and is_over(now))
 
 
 def is_pruned(study: Mapping[str, Any]) -> bool:

@@ -40,7 +40,9 @@ def test_ask_report_tell_and_what_can_be_read_after(client, name, tmp_path, new_
     frame = study.to_dataframe()
     assert isinstance(frame, pandas.DataFrame)
     assert list(frame["values.loss"]) == [told["values"]["loss"] for told in seen]
-    assert len(study.export("jsonl", tmp_path / "t.jsonl").splitlines()) == 8
+    assert len(study.export(path=tmp_path / "t.jsonl").splitlines()) == 8
+    assert study.export(path=tmp_path / "t.csv").startswith("number,")
+    assert study.report(path=tmp_path / "r.md").startswith("# ")
     assert (tmp_path / "t.jsonl").read_text().count("\n") == 8
     assert name in [each.name for each in client.studies()]
 
@@ -79,6 +81,36 @@ def test_optimize_here_runs_to_the_number_asked_for_then_to_the_budget(
     study.optimize(objective)
     assert study.counts["complete"] == 8
     assert study.state == "finished"
+
+
+def test_optimize_waits_for_the_confirmation_while_others_run_the_last_of_the_search(client, name):
+    study = client.create_study(
+        name,
+        objective="loss",
+        compare={"optimizers": ["adamw", "sgd"], "trials": 1, "seeds": 2},
+        sampler="random",
+    )
+    held = study.ask()
+    replicates = []
+
+    def objective(trial):
+        replicates.append(trial.replicate)
+        return 0.5
+
+    thread = threading.Thread(target=study.optimize, args=(objective,))
+    thread.start()
+    while client.get_study(name).counts["complete"] == 0:
+        thread.join(0.05)
+    assert client.get_study(name).ask() is None
+    held.tell(0.4)
+    thread.join(60)
+    assert study.state == "finished"
+    assert replicates == [0, 1, 1, 2, 2]
+    more = study.confirm(seeds=1)
+    assert [trial["user_attrs"]["replicate"] for trial in more] == [3, 3]
+    assert study.state == "active"
+    study.optimize(objective, workers=2)
+    assert study.counts["complete"] == 8
 
 
 def test_a_pruner_stops_trials_through_the_client(client, name, new_study):
@@ -237,6 +269,48 @@ def test_a_checkpoint_travels_to_the_next_attempt(client, name, tmp_path, monkey
     with pytest.raises(Conflict):
         first.tell(0.5)
     second.tell(0.25)
+
+
+@pytest.mark.parametrize("state", ["complete", "pruned", "fail"])
+def test_checkpoints_go_with_the_last_attempt_that_could_need_them(
+    client, tmp_path, monkeypatch, new_study, state
+):
+    name = f"ends-{state}"
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    kept = tmp_path / "state" / "tuner" / "checkpoints" / name
+    study = new_study(client, name)
+    first, other = study.ask(), study.ask()
+    first.save_checkpoint({"epoch": 2}, 2)
+    (first.checkpoint_dir / "model.bin").write_bytes(b"mine")
+    other.save_checkpoint({"epoch": 1}, 1)
+    first.report(2, loss=0.5)
+    first.tell(state=state)
+    assert other.load_checkpoint() == {"epoch": 1}
+    if state == "fail":
+        client.rest.retry_trial(name, 0)
+        again = study.ask()
+        assert (again.number, again.load_checkpoint()) == (0, {"epoch": 2})
+        again.tell(0.5)
+    assert [path.name for path in first.checkpoint_dir.iterdir()] == ["model.bin"]
+    other.tell(state="fail")
+    assert other.checkpoint_dir.exists()
+    study.delete()
+    assert [path.name for path in kept.rglob("*") if path.is_file()] == ["model.bin"]
+
+
+def test_deleting_a_study_leaves_the_checkpoints_of_another_of_its_name(
+    client, name, tmp_path, monkeypatch, new_study
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    study = new_study(client, name)
+    trial = study.ask()
+    mine = trial.save_checkpoint({"epoch": 1}, 1)
+    others = mine.parent.with_name(f"0-{'f' * 12}") / mine.name
+    others.parent.mkdir()
+    others.write_bytes(mine.read_bytes())
+    trial.tell(state="fail")
+    study.delete()
+    assert (mine.exists(), others.exists()) == (False, True)
 
 
 def test_the_async_client_does_the_same_calls(store):

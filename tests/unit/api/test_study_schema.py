@@ -79,10 +79,13 @@ def test_the_core_and_the_schema_both_take_a_good_study(study: dict[str, Any]) -
         {"trial": {"python": "package.module:objective"}},
         {"trial": {"command": ["python", "train.py", ["--momentum", "{momentum}"]]}},
         {"tags": {"a": 1, "b": 0.5, "c": False}},
+        {"space": None, "compare": ["adamw", "sgd"]},
+        {"space": {"optimizers": ["adamw", "sgd"]}, "compare": {"trials": 3, "seeds": 0}},
+        {"compare": {"optimizers": ["adamw", "sgd"], "seconds": 60, "target": 0.1}},
     ],
 )
 def test_the_core_and_the_schema_both_take_short_forms(change: dict[str, Any]) -> None:
-    study = {**SHORT, **change}
+    study = {key: value for key, value in {**SHORT, **change}.items() if value is not None}
     StudySpec.read(study)
     assert not list(VALIDATOR.iter_errors(study)), change
 
@@ -104,6 +107,11 @@ def test_the_core_and_the_schema_both_take_short_forms(change: dict[str, Any]) -
         {"sampler": "gpp"},
         {"pruner": {"name": "asha", "reduction_factor": 1}},
         {"budget": {"trials": 0}},
+        {"compare": "adamw"},
+        {"compare": ["adamw"]},
+        {"compare": {"optimizers": ["adamw", "sgd"], "trials": 3, "seconds": 60}},
+        {"compare": {"optimizers": ["adamw", "sgd"], "trails": 3}},
+        {"compare": {"optimizers": ["adamw", "sgd"], "seeds": 101}},
         {"trial": {"task": {"dataset": "digits"}, "python": "a:b"}},
         {"trial": {"task": {"dataset": "digits", "epohcs": 3}}},
         {"trial": {"task": {"model": "mlp"}}},

@@ -52,6 +52,21 @@ def test_the_rate_is_that_of_the_last_two_minutes():
     assert progress.per_second == pytest.approx(0.1)
 
 
+def test_a_comparison_says_whether_it_searches_or_confirms():
+    progress = Progress(make_clock(0.0, 1.0, 2.0, 3.0))
+    at = {
+        "searched": 37, "search_trials": 80, "confirmed": 5, "confirm_trials": 20
+    }  # fmt: skip
+    for phase, text in (("searching", "searching 37/80"), ("confirming", "confirming 5/20")):
+        progress.update(make_study(37, comparison={"phase": phase, **at}))
+        assert text in progress.line().split(" | ")
+    progress.update(make_study(37, comparison={"phase": "complete", **at}))
+    assert progress.phase_text() == ""
+    by_seconds = {**at, "phase": "searching", "search_trials": None}
+    progress.update(make_study(37, comparison=by_seconds))
+    assert progress.phase_text() == "searching 37"
+
+
 def test_without_a_budget_of_trials_no_time_left_is_claimed():
     progress = Progress(make_clock(0.0, 1.0))
     for finished in (0, 3):

@@ -3,7 +3,14 @@ from typing import Any
 import pytest
 
 from tuner.cli.output import Output
-from tuner.cli.result import best_by_optimizer, describe_end, explain_failure, values_at
+from tuner.cli.result import (
+    best_by_optimizer,
+    confirmed,
+    describe_confirmed,
+    describe_end,
+    explain_failure,
+    values_at,
+)
 
 STUDY = {
     "name": "s",
@@ -102,3 +109,21 @@ def test_a_failure_names_the_most_frequent_reasons_first(capsys):
     assert lines[1] == "  oom: 2 trials, e.g. trial 1: no memory"
     assert lines[2] == "  error: 1 trial, e.g. trial 0: no message"
     assert "tuner trial log s 0" in lines[3]
+
+
+def test_replicates_are_no_winners_but_what_confirms_them():
+    trials = [
+        make_trial(0, "sgd", 0.5),
+        make_trial(1, "sgd", 0.9, user_attrs={"confirms": 0, "replicate": 1}),
+        make_trial(2, "sgd", 0.4, user_attrs={"confirms": 0, "replicate": 2}),
+        make_trial(3, "sgd", "NaN", user_attrs={"confirms": 0, "replicate": 3}),
+        make_trial(4, "sgd", 0.1, state="fail", user_attrs={"confirms": 0, "replicate": 4}),
+    ]
+    assert [t["number"] for t in best_by_optimizer(Reported(), STUDY, trials)] == [0]
+    values = confirmed(STUDY, trials)[0]
+    assert values[:2] == [0.9, 0.4]
+    # one that diverged is the worst
+    assert describe_confirmed(values, "maximize") == "0.4 (3 seeds)"
+    assert describe_confirmed([0.2], "minimize") == "0.2 (1 seed)"
+    assert describe_confirmed([0.2, 0.4], "minimize") == "0.3 (2 seeds)"
+    assert describe_confirmed([], "minimize") is None

@@ -89,6 +89,36 @@ def test_a_changed_budget_and_tags_are_applied_and_said(capsys):
     assert "Changed tags of study s: not set -> a=1." in err
 
 
+def compared(trials, budget, **changes):
+    compare = {"trials": trials, "seeds": 5}
+    return {**STORED, "compare": compare, "budget": {"trials": budget}, **changes}
+
+
+def test_what_confirmation_added_to_the_budget_stays():
+    calls = Calls(compared(20, 105))
+    create_or_resume(Output(), calls, compared(20, 100))
+    assert calls.changes == []
+    calls = Calls({**STORED, "budget": {"trials": 9}})
+    waiting = [{"user_attrs": {"confirms": 3, "replicate": 1}}]
+    calls.list_trials = lambda name, **query: {"items": waiting}
+    create_or_resume(Output(), calls, FILE)
+    assert calls.changes == []
+    waiting.clear()
+    create_or_resume(Output(), calls, FILE)
+    assert calls.changes == [{"budget": {"trials": 5, "seconds": None, "target": None}}]
+
+
+def test_more_trials_for_each_compared_optimizer_are_a_change_of_budget():
+    calls = Calls(compared(20, 100))
+    create_or_resume(Output(), calls, compared(30, 140))
+    assert calls.changes == [
+        {"budget": {"trials": 140, "seconds": None, "target": None}, "compare": {"trials": 30}}
+    ]
+    calls = Calls(compared(20, 100))
+    with pytest.raises(StudyExists, match=r"compare.seeds is 5, the file says 6"):
+        create_or_resume(Output(), calls, compared(20, 100, compare={"trials": 20, "seeds": 6}))
+
+
 def test_a_paused_study_is_resumed_and_said(capsys):
     calls = Calls({**STORED, "state": "paused"})
     create_or_resume(Output(), calls, FILE)

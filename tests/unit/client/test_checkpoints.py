@@ -33,6 +33,22 @@ def test_a_checkpoint_saved_after_going_back_is_not_dropped(tmp_path):
     assert load(file) == {"step": 5}
 
 
+def test_clearing_deletes_what_was_saved_and_nothing_else(tmp_path):
+    kept = Checkpoints(tmp_path / "trial")
+    kept.clear()  # nothing was kept
+    kept.save({"step": 1}, 1)
+    kept.save(b"x", 2)
+    (kept.folder / ".checkpoint-0000000000000003.pt.77.part").write_bytes(b"half")
+    kept.clear()
+    assert not kept.folder.exists()
+    kept.save({"step": 1}, 1)
+    mine = ["checkpoint-12", "checkpoint-best.pt", "model.pt"]
+    for name in mine:
+        (kept.folder / name).write_bytes(b"mine")
+    kept.clear()
+    assert sorted(path.name for path in kept.folder.iterdir()) == mine
+
+
 def test_the_folder_is_for_its_user_only(tmp_path):
     folder = tmp_path / "deep" / "ck"
     Checkpoints(folder).save({}, 0)

@@ -1,7 +1,7 @@
 import pytest
 
 import tuner
-from tuner.core.study import SpaceSpec
+from tuner.core.space_spec import SpaceSpec
 from tuner.errors import InvalidSpace
 
 

@@ -7,7 +7,14 @@ import pytest
 import tuner
 from tuner.client.runner import ACTIVE
 from tuner.client.trial import Trial
-from tuner.errors import AlreadyReported, InvalidMetric, LeaseLost, NotFound, Unavailable
+from tuner.errors import (
+    AlreadyReported,
+    InvalidMetric,
+    LeaseLost,
+    NotFound,
+    TrialFinished,
+    Unavailable,
+)
 
 GO_ON = {"should_stop": False, "reason": None, "lease_expires_at": "2026-11-20T00:01:00Z"}
 
@@ -222,6 +229,18 @@ def test_tell_takes_a_value_values_by_metric_or_nothing(server, make_trial):
 def test_one_value_for_several_objectives_is_refused(make_trial):
     with pytest.raises(InvalidMetric, match="loss, size"):
         make_trial(metrics=("loss", "size")).tell(1.0)
+
+
+def test_a_trial_that_was_told_or_given_back_takes_no_report(server, make_trial):
+    told, released = make_trial(), make_trial()
+    told.tell(0.5)
+    released.release()
+    sent = len(server.seen)
+    with pytest.raises(TrialFinished, match=r"told: complete.*step 3"):
+        told.report(3, loss=0.4)
+    with pytest.raises(TrialFinished, match="given back"):
+        released.report(3, loss=0.4)
+    assert len(server.seen) == sent
 
 
 def test_the_lease_is_renewed_in_the_background_until_the_tell(server, make_trial):

@@ -16,7 +16,7 @@ from tuner.tasks.check import (
     parse,
     validate,
 )
-from tuner.tasks.registry import DATASETS, METRICS, MODELS, OPTIONS, describe_tasks
+from tuner.tasks.registry import DATASETS, MODELS, OPTIONS, describe_tasks
 
 DIGITS = {"dataset": "digits", "model": "mlp"}
 OPTIMIZERS = {"sgd": ("lr", "weight_decay"), "adam": ("lr", "beta1", "weight_decay")}
@@ -167,8 +167,39 @@ def test_a_study_is_checked_against_the_optimizers_that_it_may_choose():
         check_study(DIGITS | {"optimizer": "sgd"}, beta, OPTIMIZERS)
 
 
+def test_a_metric_of_diagnostics_must_be_reported_by_every_trial():
+    at = "objectives[0].metric"
+    for metric in ("steps", "seconds", "peak_memory_mb", "grad_norm"):
+        check_metric(metric, DIGITS, at)
+    refused = [
+        ("update_ratio.0.weight", "`diagnostics: full`"),
+        ("grad_noise_scale", "constrained"),
+    ]
+    for metric, hint in refused:
+        with pytest.raises(InvalidMetric) as caught:
+            check_metric(metric, DIGITS, at)
+        assert hint in caught.value.hint
+    check_metric("grad_noise_scale", DIGITS, at, sometimes=True)
+    full = DIGITS | {"diagnostics": "full"}
+    check_metric("update_ratio.0.weight", full, at, sometimes=True)
+    with pytest.raises(InvalidMetric):
+        check_metric("update_ratio.", full, at, sometimes=True)
+    with pytest.raises(InvalidMetric):
+        check_metric("update_ratio.0.weight", full, at)
+
+
+def test_without_diagnostics_only_progress_is_reported():
+    off = DIGITS | {"diagnostics": "none"}
+    assert {"steps", "seconds", "best_step"} <= set(metrics(off))
+    with pytest.raises(InvalidMetric) as caught:
+        check_metric("peak_memory_mb", off, "constraints[0].metric")
+    assert "`diagnostics: basic`" in caught.value.hint
+    either = {"diagnostics": {"type": "categorical", "choices": ["none", "full"]}}
+    assert metrics(DIGITS, either) == metrics(off)
+
+
 def test_accuracy_is_a_metric_of_classification_only():
-    assert metrics(DIGITS) == list(METRICS)
+    assert {"train_accuracy", "val_accuracy"} <= set(metrics(DIGITS))
     assert "val_accuracy" not in metrics({"dataset": "diabetes"})
 
 

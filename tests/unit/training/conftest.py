@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 
+# What two trainings alike do not share.
+MEASURED = ("seconds", "examples_per_second", "peak_memory_mb")
+
 
 class MemoryTrial:
     """Keeps what it is given; stops with `reason` once `stop_at` has been reported.
+
+    Metrics of time and memory are in `measured`, all others in `rows`.
 
     Args:
         params: The trial's parameters.
@@ -30,12 +35,14 @@ class MemoryTrial:
     ) -> None:
         self.params = params or {}
         self.rows: dict[int, dict[str, float]] = {}
+        self.measured: dict[int, dict[str, float]] = {}
         self.saved: list[tuple[int, Any]] = []
         self.lines: list[str] = []
         self._stop_at, self._reason, self._checkpoint = stop_at, reason, checkpoint
 
     def report(self, step: int, **metrics: float) -> None:
         assert step not in self.rows
+        self.measured[step] = {name: metrics.pop(name) for name in MEASURED if name in metrics}
         self.rows[step] = metrics
 
     def should_stop(self) -> str | None:

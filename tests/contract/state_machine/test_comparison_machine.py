@@ -1,0 +1,177 @@
+"""Random histories of a comparison, with crashes and repeats: fair turns, confirmed exactly once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine as Machine
+from hypothesis.stateful import initialize, invariant, precondition, rule
+from hypothesis.stateful import run_state_machine_as_test as play
+
+from tuner.core.messages import Confirm
+from tuner.errors import TunerError
+
+NAMES = ["adamw", "nesterov", "lbfgs"]
+PICK = st.integers(0, 2**16)
+VALUES = st.sampled_from([0.0, 1.0, 2.0, 3.0, "NaN", None])
+PRUNER = {"name": "asha", "min_step": 1, "max_step": 4, "reduction_factor": 2}
+
+
+class Crash(Exception):
+    """The server died after the work and before the commit."""
+
+
+class ComparisonMachine(Machine):
+    def __init__(self, service: Any) -> None:
+        super().__init__()
+        self.service = service
+        self.held: list[dict[str, Any]] = []
+        self.name = ""
+        self.by_hand = 0
+
+    @initialize(trials=st.integers(1, 3), seeds=st.integers(0, 2))
+    def create(self, trials: int, seeds: int) -> None:
+        self.seeds = seeds
+        self.name = self.service.new_study(
+            space={},
+            compare={"optimizers": NAMES, "trials": trials, "seeds": seeds},
+            pruner=PRUNER,
+            trial={"command": ["true"], "max_attempts": 2},
+        )
+
+    def teardown(self) -> None:
+        if self.name:
+            self.service.run(self.service.manager.delete_study(self.name))
+
+    def may_crash(self, crash: bool, call: Any) -> Any:
+        """The answer of a call, which before may be lost with the server; None if refused."""
+        if crash:
+            database = self.service.manager._database
+            write = database.write
+
+            def broken(work: Any) -> Any:
+                def work_and_die(tx: Any) -> None:
+                    work(tx)
+                    raise Crash
+
+                return write(work_and_die)
+
+            database.write = broken
+            try:
+                call()
+            except (Crash, TunerError):
+                pass
+            finally:
+                del database.write
+        try:
+            return call()
+        except TunerError:
+            return None
+
+    @rule(count=st.integers(1, 6))
+    def ask(self, count: int) -> None:
+        self.held += self.service.ask(self.name, count)
+
+    @precondition(lambda self: self.held)
+    @rule(pick=PICK, value=VALUES, crash=st.booleans(), step=st.integers(1, 4))
+    def end(self, pick: int, value: Any, crash: bool, step: int) -> None:
+        trial = self.held[pick % len(self.held)]
+        reported = None if value is None else (step, {"loss": value})
+        if reported is not None:
+            answer = self.may_crash(crash=False, call=lambda: self.service.report(trial, reported))
+            if answer is not None and "confirms" in trial["user_attrs"]:
+                assert answer["reason"] in (None, "cancelled", "paused")
+        state = "fail" if value is None else "complete"
+        values = {} if value is None else {"values": {"loss": value}}
+        self.may_crash(crash, lambda: self.service.tell(trial, state=state, **values))
+
+    @rule(seconds=st.sampled_from([1.0, 61.0]), restart=st.booleans())
+    def let_time_pass(self, seconds: float, restart: bool) -> None:
+        if restart:
+            self.service.reopen()
+        self.service.expire(seconds)
+
+    @rule(pick=PICK, crash=st.booleans())
+    def retry(self, pick: int, crash: bool) -> None:
+        failed = self.service.trials(self.name, states=["fail"])
+        if failed:
+            number = failed[pick % len(failed)]["number"]
+            manager = self.service.manager
+            self.may_crash(crash, lambda: self.service.run(manager.retry_trial(self.name, number)))
+
+    @rule(trials=st.integers(1, 4), crash=st.booleans())
+    def change_the_budget_of_each(self, trials: int, crash: bool) -> None:
+        now = self.service.study(self.name)["compare"]["trials"]
+        if trials > now:
+            change = self.service.change
+            self.may_crash(crash, lambda: change(self.name, compare={"trials": trials}))
+
+    @rule(crash=st.booleans())
+    def confirm(self, crash: bool) -> None:
+        manager = self.service.manager
+        call = manager.confirm_study
+        made = self.may_crash(crash, lambda: self.service.run(call(self.name, Confirm(seeds=1))))
+        self.by_hand += made is not None
+
+    @rule(state=st.sampled_from(["paused", "active", "finished", "active"]))
+    def change_state(self, state: str) -> None:
+        self.may_crash(crash=False, call=lambda: self.service.change(self.name, state=state))
+
+    @invariant()
+    def the_comparison_is_fair(self) -> None:
+        if not self.name:
+            return
+        study, trials = self.service.study(self.name), self.service.trials(self.name)
+        assert [t["number"] for t in trials] == list(range(len(trials)))
+        assert study["used"]["trials"] == len(trials) <= study["budget"]["trials"]
+        search = [t for t in trials if not t["user_attrs"]]
+        made = Counter(t["params"]["optimizer"] for t in search)
+        assert max(made.values(), default=0) <= min(made[name] for name in NAMES) + 1
+        assert max(made.values(), default=0) <= 4
+        marks = [
+            (t["user_attrs"]["confirms"], t["user_attrs"]["replicate"])
+            for t in trials
+            if t["user_attrs"]
+        ]
+        assert len(marks) == len(set(marks))
+        replicates = Counter(number for number, _ in marks)
+        for number, count in replicates.items():
+            assert {r for n, r in marks if n == number} == set(range(1, count + 1))
+            assert count <= self.seeds + self.by_hand
+        for trial in trials:
+            if trial["user_attrs"]:
+                assert trial["params"] == trials[trial["user_attrs"]["confirms"]]["params"]
+                assert trial["state"] != "pruned"
+        if study["best"] is not None:
+            assert study["best"]["user_attrs"] == {}
+        if (study["state_reason"] or "").startswith("comparison complete"):
+            assert study["state"] == "finished"
+            for name in NAMES:
+                best = best_of(search, name)
+                assert best is None or replicates[best] >= self.seeds
+                assert (name in study["state_reason"]) is (best is None)
+
+
+def best_of(search: list[dict[str, Any]], name: str) -> int | None:
+    """The number of the best complete, finite trial of an optimizer."""
+    found = [
+        (t["values"]["loss"], t["number"])
+        for t in search
+        if t["params"]["optimizer"] == name and t["state"] == "complete" and not t["diverged"]
+    ]
+    return min(found)[1] if found else None
+
+
+@pytest.mark.timeout(0)
+def test_random_histories_of_a_comparison_are_fair_and_confirmed_once(service: Any) -> None:
+    size: dict[str, Any] = {"max_examples": 15, "stateful_step_count": 40, "derandomize": True}
+    if service.url.startswith("postgresql"):
+        size |= {"max_examples": 5, "stateful_step_count": 30}
+    if settings.get_current_profile_name() == "long":
+        size = {"derandomize": False}
+    how = settings(**size, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    play(lambda: ComparisonMachine(service), settings=how)

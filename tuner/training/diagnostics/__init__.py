@@ -1,0 +1,1 @@
+"""What a training looks like from within: gradients, updates, noise, units, memory, time."""
