@@ -26,7 +26,8 @@ def recommendation(
     """The recommended optimizer with its code; None while no optimizer has a result.
 
     Of those that not even the uncorrected test tells from the leader it is the one that reaches the
-    target soonest, by the median over its runs; without such times the leader.
+    target soonest, by the median over its runs; without such times, or with too few seeds for any
+    test, the leader.
 
     Args:
         contest: The comparison.
@@ -40,7 +41,10 @@ def recommendation(
     names = {entrant.name for entrant in usable}
     group = [name for name in significance["group"] if name in names] or [leader.name]
     close = [name for name in significance["close"] if name in names] or [leader.name]
-    cheapest, by = _cheapest(close, convergence)
+    least = significance["smallest_p"]
+    # a test that can tell nothing apart makes nobody as good as the leader
+    can_tell = least is not None and least <= significance["level"]
+    cheapest, by = _cheapest(close, convergence) if can_tell else (None, None)
     chosen = next(entrant for entrant in usable if entrant.name == (cheapest or leader.name))
     return {
         "leader": leader.name,

@@ -57,7 +57,10 @@ def verdict(comparison: Json) -> str:
     )
     close = [name for name in found["close"] if name != found["leader"]]
     doubtful = [name for name in found["group"] if name not in found["close"]]
-    if close:
+    least = apart["smallest_p"]
+    if least is not None and least > apart["level"]:
+        text += f" Too few seeds to tell any other from it: {', '.join(close)}."
+    elif close:
         text += f" Not distinguishable from the leader: {', '.join(close)}."
     if doubtful:
         text += (

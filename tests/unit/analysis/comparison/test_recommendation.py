@@ -25,16 +25,16 @@ def tied(make_trial, make_rows):
     trials, rows = [], []
     for i, (name, pace) in enumerate([("adamw", 2.0), ("sgd", 1.0)]):
         trials.append(make_trial(10 * i, name, 0.5))
-        for r in (1, 2, 3):
-            number = 10 * i + r
-            trials.append(make_trial(number, name, 0.5, confirms=10 * i, replicate=r))
-            rows += make_rows(number, "val_loss", [0.9, 0.5])
+        for r in range(1, 6):
+            number, value = 10 * i + r, 0.5 + 0.01 * r
+            trials.append(make_trial(number, name, value, confirms=10 * i, replicate=r))
+            rows += make_rows(number, "val_loss", [0.9, value])
             rows += make_rows(number, "seconds", [pace, 2 * pace])
     return trials, rows
 
 
 def test_of_those_not_told_apart_the_soonest_is_taken(recommended, tied):
-    found = recommended(*tied)
+    found = recommended(*tied, compare={"target": 0.7})
     assert found["leader"] == "adamw"
     assert found["group"] == ["adamw", "sgd"]
     assert (found["optimizer"], found["cheapest_by"]) == ("sgd", "seconds")
@@ -54,6 +54,13 @@ def test_a_cheap_optimizer_that_looks_worse_is_not_taken(recommended, make_trial
     assert len(found["group"]) == 9
     assert found["close"] == ["adamw"]
     assert found["optimizer"] == "adamw"
+
+
+def test_too_few_seeds_make_nobody_as_good_as_the_leader(recommended, tied):
+    few = [t for t in tied[0] if t["user_attrs"].get("replicate", 0) <= 3]
+    found = recommended(few, tied[1])
+    assert found["close"] == ["adamw", "sgd"]
+    assert (found["optimizer"], found["cheapest"]) == ("adamw", None)
 
 
 def test_without_times_the_leader_is_taken(recommended, tied):
