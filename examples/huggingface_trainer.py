@@ -25,7 +25,7 @@ import tuner
 from tuner.training import build_optimizer, build_scheduler
 from tuner.training.transformers import TunerCallback
 
-EPOCHS = 6
+EPOCHS = 4
 BATCH = 64
 
 
@@ -107,10 +107,10 @@ def main() -> None:
             | {"schedule": tuner.Categorical(["constant", "linear", "cosine"])},
             objective={"metric": "eval_loss", "from": "best"},
             sampler={"name": "gp", "seed": 1},
-            pruner={"name": "asha", "min_step": 2, "max_step": EPOCHS, "reduction_factor": 3},
+            pruner={"name": "asha", "min_step": 2, "max_step": EPOCHS, "reduction_factor": 2},
             exist_ok=True,
         )
-        study.optimize(objective, trials=8)
+        study.optimize(objective, trials=6)
         best = study.best
         assert best is not None
         print(f"best: trial {best['number']}, eval_loss {best['values']['eval_loss']:.4f}")

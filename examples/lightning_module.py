@@ -100,7 +100,7 @@ def main() -> None:
             pruner={"name": "asha", "min_step": 3, "max_step": EPOCHS, "reduction_factor": 3},
             exist_ok=True,
         )
-        study.optimize(objective, trials=10)
+        study.optimize(objective, trials=6)
         best = study.best
         assert best is not None
         print(f"best: trial {best['number']}, val_loss {best['values']['val_loss']:.4f}")
