@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from tuner.core.names import OPTIMIZER, nearest
-from tuner.errors import Invalid, InvalidMetric, UnknownName
+from tuner.errors import Invalid, InvalidMetric
+from tuner.tasks import source
+from tuner.tasks.combinations import check_combinations, values, variants
 from tuner.tasks.datasets import SIZES, check_size
-from tuner.tasks.groups import GROUPS, check_groups, group_parameters, own_optimizers
-from tuner.tasks.option import Option
-from tuner.tasks.registry import (
-    CLASSIFICATION_ONLY,
-    DATASETS,
-    METRICS,
-    MODELS,
-    OPTIONS,
-)
+from tuner.tasks.groups import GROUPS, check_groups, own_optimizers
+from tuner.tasks.parameters import TASK_PATH, check_parameters, check_values, known_names, title
+from tuner.tasks.registry import CLASSIFICATION_ONLY, DATASETS, METRICS, OPTIONS
+from tuner.tasks.values import check_choice, check_value, find_option
 
 __all__ = [
     "check_metric",
@@ -33,10 +30,7 @@ __all__ = [
     "validate",
 ]
 
-TASK_PATH: Final = "trial.task"
-SPACE_PATH: Final = "space.parameters"
-_SPECIAL: Final = ("dataset", "model")
-_SMOOTHING: Final = "label_smoothing"
+_OWN_METRICS: Final = "val_"
 
 
 def parse(text: str, path: str = TASK_PATH) -> dict[str, Any]:
@@ -73,18 +67,19 @@ def validate(
             known = optimizers if isinstance(optimizers, Mapping) else None
             checked[GROUPS] = check_groups(value, f"{path}.{GROUPS}", known)
             continue
-        option = _option(name, path)
-        _check(option, value, f"{path}.{name}")
+        if name == source.READS:
+            checked[name] = source.check_reads(value, task, OPTIONS, f"{path}.{name}")
+            continue
+        option = find_option(name, path)
+        check_value(option, value, f"{path}.{name}")
         checked[name] = option.canonical(value)
-    for option in OPTIONS.values():
-        if option.required and option.name not in checked:
-            raise Invalid.at(f"{path}.{option.name}", "is missing.", allowed=option.allowed)
+    source.check_source(checked, OPTIONS, path)
     if optimizers is not None and OPTIMIZER in checked:
-        _check_choice(checked[OPTIMIZER], list(optimizers), f"{path}.{OPTIMIZER}", OPTIMIZER)
-    _check_pair(checked["dataset"], str(checked.get("model", OPTIONS["model"].default)), path)
-    _check_smoothing(checked, {}, path, path)
-    sizes = {key: OPTIONS[key].default for key in SIZES}
-    check_size(DATASETS[checked["dataset"]].sized({**sizes, **checked}), path)
+        check_choice(checked[OPTIMIZER], list(optimizers), f"{path}.{OPTIMIZER}", OPTIMIZER)
+    check_combinations(checked, {}, path, path)
+    if source.origin(checked) == "registry":
+        sizes = {key: OPTIONS[key].default for key in SIZES}
+        check_size(DATASETS[checked["dataset"]].sized({**sizes, **checked}), path)
     return checked
 
 
@@ -97,36 +92,19 @@ def complete(task: Mapping[str, Any]) -> dict[str, Any]:
     return {**defaults, **checked}
 
 
-def known_names(task: Mapping[str, Any]) -> set[str]:
-    """The keys that a study's parameters may override: those of the task's model and data set."""
-    return _names(task, ())
-
-
-def _names(task: Mapping[str, Any], space: Collection[str]) -> set[str]:
-    """The keys that the task has, whatever its space chooses."""
-    model, dataset = (
-        None if name in space else task.get(name, OPTIONS[name].default)
-        for name in ("model", "dataset")
-    )
-    return {
-        option.name
-        for option in OPTIONS.values()
-        if (model is None or not option.models or model in option.models)
-        and (dataset is None or not option.datasets or dataset in option.datasets)
-    }
-
-
 def metrics(
     task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]] | None = None
 ) -> list[str]:
     """The metrics that every trial of the task reports at every epoch.
 
+    Those of classification are among them where only the data will tell whether there are classes.
+
     Args:
         task: A checked task.
         parameters: The expanded space, if it may choose the data set.
     """
-    kinds = {DATASETS[name].kind for name in _values(task, parameters or {}, "dataset")}
-    everywhere = kinds == {"classification"}
+    kinds = {source.kind(variant) for variant in variants(task, parameters or {})}
+    everywhere = "regression" not in kinds
     return [name for name in METRICS if everywhere or name not in CLASSIFICATION_ONLY]
 
 
@@ -160,7 +138,7 @@ def chosen_optimizers(
     task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]]
 ) -> list[str]:
     """The optimizers that trials may choose: by the space, else the task's own."""
-    return _values(task, parameters, OPTIMIZER)
+    return values(task, parameters, OPTIMIZER)
 
 
 def used_optimizers(
@@ -199,194 +177,14 @@ def check_metric(
         InvalidMetric: With the metrics that the task reports, and the nearest.
     """
     known = metrics(task, parameters)
-    if metric in known:
-        return
+    if metric in known or ("metric" in task and metric.startswith(_OWN_METRICS)):
+        return  # only the user's own metric says what it is called
     near = nearest(metric, known)
     raise InvalidMetric.at(
         path,
-        f"the task {_title(task)} reports no {metric!r}"
+        f"the task {title(task)} reports no {metric!r}"
         + (f"; did you mean {near!r}?" if near else f", but {', '.join(known)}."),
         found=metric,
         allowed=known,
         nearest=near,
     )
-
-
-def check_parameters(
-    task: Mapping[str, Any],
-    names: Iterable[str],
-    optimizers: Mapping[str, Iterable[str]],
-    path: str = SPACE_PATH,
-) -> None:
-    """Refuse parameters that neither the task nor an optimizer would read.
-
-    Args:
-        task: The study's task.
-        names: Names of all parameters of the expanded space.
-        optimizers: The optimizers that the study may choose, each with its plain parameter names
-            (`tuner.optimizers.registry.parameter_names`; with the task's own `optimizer`
-            where the space has none).
-        path: Where the parameters stand in the input.
-
-    Raises:
-        UnknownName: For the first name that is not known, with the nearest one.
-    """
-    given = list(names)
-    known = _names(task, given)
-    plain = known | {p for own in optimizers.values() for p in own}
-    dotted = {
-        f"{name}.{parameter}"
-        for name, own in optimizers.items()
-        for parameter in (*own, *(known - {OPTIMIZER, *_SPECIAL}))
-    } | group_parameters(task.get(GROUPS, []), optimizers)
-    for name in given:
-        if name in plain or name in dotted:
-            continue
-        pool = dotted if "." in name else plain
-        near = nearest(name, sorted(pool))
-        raise UnknownName.at(
-            f"{path}.{name}",
-            f"neither the task {_title(task)} nor its optimizers know {name!r}"
-            + (f"; did you mean {near!r}?" if near else "."),
-            found=name,
-            allowed=sorted(plain),
-            nearest=near,
-        )
-
-
-def check_values(
-    task: Mapping[str, Any],
-    parameters: Mapping[str, Mapping[str, Any]],
-    optimizers: Iterable[str] | None = None,
-    path: str = SPACE_PATH,
-) -> None:
-    """Refuse ranges and choices that the task could not train.
-
-    Args:
-        task: The study's task.
-        parameters: The expanded space in study-file form.
-        optimizers: The known optimizers, to check the choices of `optimizer` as well.
-        path: Where the parameters stand in the input.
-
-    Raises:
-        UnknownName: For an unknown choice.
-        Invalid: For a bound out of range, a real range for an integer key, or a model that cannot
-            take a data set.
-    """
-    for name, parameter in parameters.items():
-        option = OPTIONS.get(name.rsplit(".", 1)[-1])
-        if option is None:
-            continue
-        for key, value in _extremes(parameter):
-            _check(option, value, f"{path}.{name}.{key}")
-        if option.type == "int" and parameter.get("type") == "float":
-            raise Invalid.at(
-                f"{path}.{name}.type",
-                f"{name} counts something; use type int.",
-                found="float",
-                allowed=["int", "categorical", "fixed"],
-            )
-    if optimizers is not None and OPTIMIZER in parameters:
-        for key, value in _extremes(parameters[OPTIMIZER]):
-            _check_choice(value, list(optimizers), f"{path}.{OPTIMIZER}.{key}", OPTIMIZER)
-    for dataset in _values(task, parameters, "dataset"):
-        for model in _values(task, parameters, "model"):
-            _check_pair(dataset, model, path if "model" in parameters else TASK_PATH)
-    _check_smoothing(task, parameters, TASK_PATH, path)
-
-
-def _option(name: str, path: str) -> Option:
-    option = OPTIONS.get(name)
-    if option is None:
-        near = nearest(name, OPTIONS)
-        raise UnknownName.at(
-            f"{path}.{name}",
-            f"a built-in task has no key {name!r}"
-            + (f"; did you mean {near!r}?" if near else "."),
-            found=name,
-            allowed=list(OPTIONS),
-            nearest=near,
-        )
-    return option
-
-
-def _check(option: Option, value: object, path: str) -> None:
-    if option.accepts(value):
-        return
-    if option.type == "categorical" and isinstance(value, str):
-        _check_choice(value, list(option.choices), path, option.name)
-    raise Invalid.at(
-        path,
-        f"found {value!r}, expected {_spoken(option)}.",
-        found=value if isinstance(value, bool | int | str) else repr(value),
-        allowed=option.allowed,
-    )
-
-
-def _spoken(option: Option) -> str:
-    allowed = option.allowed
-    if isinstance(allowed, str):
-        return allowed
-    return "one of " + ", ".join(allowed) if allowed else "a name"
-
-
-def _check_choice(value: str, known: list[str], path: str, what: str) -> None:
-    if value in known:
-        return
-    near = nearest(value, known)
-    raise UnknownName.at(
-        path,
-        f"no {what} is named {value!r}"
-        + (f"; did you mean {near!r}?" if near else f"; known: {', '.join(known)}."),
-        found=value,
-        allowed=known,
-        nearest=near,
-    )
-
-
-def _check_pair(dataset: str, model: str, path: str) -> None:
-    if MODELS[model].takes(DATASETS[dataset]):
-        return
-    fitting = [name for name, item in MODELS.items() if item.takes(DATASETS[dataset])]
-    raise Invalid.at(
-        f"{path}.model",
-        f"the model {model!r} takes images only, and {dataset!r} has none.",
-        found=model,
-        allowed=fitting,
-        nearest=fitting[0],
-    )
-
-
-def _check_smoothing(
-    task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]], at: str, path: str
-) -> None:
-    """Refuse label smoothing, by the task or the space, where a data set has no classes."""
-    given = [f"{at}.{_SMOOTHING}"] if task.get(_SMOOTHING) else []
-    given += [f"{path}.{name}" for name in parameters if name.rsplit(".", 1)[-1] == _SMOOTHING]
-    for name in _values(task, parameters, "dataset"):
-        if given and DATASETS[name].kind != "classification":
-            raise Invalid.at(
-                given[0], f"label smoothing needs classes, and {name!r} has none.", found=name
-            )
-
-
-def _extremes(parameter: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """The values that bound a parameter, each with its key."""
-    kind = parameter.get("type")
-    if kind == "fixed":
-        return [("value", parameter.get("value"))]
-    if kind == "categorical":
-        return [(f"choices[{i}]", choice) for i, choice in enumerate(parameter["choices"])]
-    return [(key, parameter[key]) for key in ("low", "high") if key in parameter]
-
-
-def _values(
-    task: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]], name: str
-) -> list[str]:
-    if name in parameters:
-        return [value for _, value in _extremes(parameters[name])]
-    return [task.get(name, OPTIONS[name].default)]
-
-
-def _title(task: Mapping[str, Any]) -> str:
-    return f"{task.get('dataset')}/{task.get('model', OPTIONS['model'].default)}"

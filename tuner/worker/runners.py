@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ import cloudpickle
 
 from tuner.client.runner import Objective, Outcome, describe, failed, run_objective
 from tuner.client.trial import Trial
-from tuner.core.names import nearest
+from tuner.core import entrypoint
 from tuner.errors import ObjectiveNotFound, TunerError
 from tuner.worker.command import run_command
 
@@ -52,7 +51,7 @@ def find(runner: Mapping[str, Any]) -> Objective:
     if "task" in runner:
         return _task(runner["task"])
     if "python" in runner:
-        return load_entrypoint(runner["python"])
+        return entrypoint.load(runner["python"])
     try:
         objective: Objective = cloudpickle.loads(Path(runner["objective"]).read_bytes())
     except (OSError, ImportError, AttributeError, pickle.UnpicklingError) as error:
@@ -60,37 +59,6 @@ def find(runner: Mapping[str, Any]) -> Objective:
             f"The objective does not load in a worker process: {error}.",
             hint="Put it into a module that the worker can import.",
         ) from error
-    return objective
-
-
-def load_entrypoint(entrypoint: str) -> Objective:
-    """The callable that `package.module:function` names.
-
-    Raises:
-        ObjectiveNotFound: If there is no such module or callable; an error inside the module
-            passes as it is.
-    """
-    name, _, path = entrypoint.partition(":")
-    try:
-        found: Any = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise
-        raise ObjectiveNotFound(
-            f"There is no module {error.name!r}, which the entrypoint {entrypoint!r} needs.",
-            hint="Start the worker in the folder of the code, or install it.",
-        ) from error
-    for part in path.split("."):
-        if not hasattr(found, part):
-            near = nearest(part, [item for item in dir(found) if not item.startswith("_")])
-            raise ObjectiveNotFound(
-                f"{name} has no {part!r}, which the entrypoint {entrypoint!r} names.",
-                hint=f"Did you mean {near!r}?" if near else "",
-            )
-        found = getattr(found, part)
-    if not callable(found):
-        raise ObjectiveNotFound(f"{entrypoint} is a {type(found).__name__}, not a callable.")
-    objective: Objective = found
     return objective
 
 
