@@ -74,7 +74,7 @@ OWN = {"model": "nets:build", "data": "jobs.data:load", "epochs": 3}
         ({"dataset": "C:\\cars.csv"}, [], False),
         ({"dataset": "torchvision:MNIST", "root": "sets"}, [], True),
         ({"dataset": "torchvision:MNIST", "root": "/sets"}, ["file:/sets"], True),
-        ({"dataset": "torchvision:MNIST", "root": "/sets"}, ["/sets"], False),
+        ({"dataset": "torchvision:MNIST", "root": "/sets"}, ["sets:/sets"], False),
         ({"dataset": "torchvision:MNIST", "download": True}, [], False),
         ({"dataset": "torchvision:MNIST", "download": True}, ["download:MNIST"], True),
         ({"dataset": "torchvision:MNIST", "download": False}, [], True),
