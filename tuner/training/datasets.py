@@ -27,6 +27,8 @@ class Data:
         train_y: Classes (n,), int64; or targets (n, 1), float32.
         val_x: As `train_x`, for validation.
         val_y: As `train_y`, for validation.
+        test_x: As `train_x`, for the test; None: there is none.
+        test_y: As `train_y`, for the test.
     """
 
     spec: Dataset
@@ -34,6 +36,8 @@ class Data:
     train_y: torch.Tensor
     val_x: torch.Tensor
     val_y: torch.Tensor
+    test_x: torch.Tensor | None = None
+    test_y: torch.Tensor | None = None
 
 
 def load(
