@@ -8,11 +8,17 @@ from typing import Any, Final
 from tuner.core.names import OPTIMIZER, nearest
 from tuner.errors import Invalid, InvalidMetric
 from tuner.tasks import source
-from tuner.tasks.combinations import check_combinations, values, variants
+from tuner.tasks.combinations import check_combinations, values, without_classes
 from tuner.tasks.datasets import SIZES, check_size
 from tuner.tasks.groups import GROUPS, check_groups, own_optimizers
 from tuner.tasks.parameters import TASK_PATH, check_parameters, check_values, known_names, title
-from tuner.tasks.registry import CLASSIFICATION_ONLY, DATASETS, METRICS, OPTIONS
+from tuner.tasks.registry import (
+    CLASSIFICATION_ONLY,
+    CONFIRMATION_ONLY,
+    DATASETS,
+    METRICS,
+    OPTIONS,
+)
 from tuner.tasks.values import check_choice, check_value, find_option
 
 __all__ = [
@@ -79,7 +85,8 @@ def validate(
     check_combinations(checked, {}, path, path)
     if source.origin(checked) == "registry":
         sizes = {key: OPTIONS[key].default for key in SIZES}
-        check_size(DATASETS[checked["dataset"]].sized({**sizes, **checked}), path)
+        parts = 2 if checked.get("test") == 0 else 3
+        check_size(DATASETS[checked["dataset"]].sized({**sizes, **checked}), path, parts)
     return checked
 
 
@@ -101,11 +108,12 @@ def metrics(
 
     Args:
         task: A checked task.
-        parameters: The expanded space, if it may choose the data set.
+        parameters: The expanded space, if it may choose the data set or the model.
     """
-    kinds = {source.kind(variant) for variant in variants(task, parameters or {})}
-    everywhere = "regression" not in kinds
-    return [name for name in METRICS if everywhere or name not in CLASSIFICATION_ONLY]
+    space = parameters or {}
+    has_classes = not without_classes(task, space)
+    unknown = CONFIRMATION_ONLY if has_classes else CONFIRMATION_ONLY | CLASSIFICATION_ONLY
+    return [name for name in METRICS if name not in unknown]
 
 
 def check_study(
@@ -171,7 +179,7 @@ def check_metric(
         metric: The metric's name.
         task: A checked task.
         path: Where the name stands in the input, as `objectives[0].metric`.
-        parameters: The expanded space, if it may choose the data set.
+        parameters: The expanded space, if it may choose the data set or the model.
 
     Raises:
         InvalidMetric: With the metrics that the task reports, and the nearest.
@@ -179,6 +187,18 @@ def check_metric(
     known = metrics(task, parameters)
     if metric in known or ("metric" in task and metric.startswith(_OWN_METRICS)):
         return  # only the user's own metric says what it is called
+    if metric in CONFIRMATION_ONLY:
+        searched = metric.replace("test_", "val_")
+        raise InvalidMetric.at(
+            path,
+            f"{metric!r} is known of confirmation trials only, so that no search is led by the "
+            "test set.",
+            found=metric,
+            allowed=known,
+            nearest=searched if searched in known else None,
+            hint=f"Search by {searched}; `tuner study confirm` trains the best settings anew and "
+            "measures them on the test set.",
+        )
     near = nearest(metric, known)
     raise InvalidMetric.at(
         path,

@@ -12,6 +12,8 @@ from tuner.tasks.registry import MODELS, OPTIONS
 Parameters = Mapping[str, Mapping[str, Any]]
 
 _SMOOTHING: Final = "label_smoothing"
+_HELD_OUT: Final = ("validation", "test")
+MOST_HELD_OUT: Final = 0.9
 
 
 def check_combinations(
@@ -32,6 +34,7 @@ def check_combinations(
         for model in values(task, parameters, "model"):
             _check_pair(variant, model, path if "model" in parameters else at)
     _check_smoothing(task, parameters, at, path)
+    _check_shares(task, parameters, at, path)
 
 
 def values(task: Mapping[str, Any], parameters: Parameters, name: str) -> list[str]:
@@ -74,6 +77,17 @@ def _check_pair(task: Mapping[str, Any], model: str, path: str) -> None:
     )
 
 
+def without_classes(task: Mapping[str, Any], parameters: Parameters) -> list[str]:
+    """The data sets and models of the task that are known to have no classes."""
+    found = [
+        str(variant.get("dataset") or variant.get("data"))
+        for variant in variants(task, parameters)
+        if source.kind(variant) == "regression"
+    ]
+    models = [MODELS.get(name) for name in values(task, parameters, "model")]
+    return found + [model.name for model in models if model is not None and model.reconstructs]
+
+
 def _check_smoothing(task: Mapping[str, Any], parameters: Parameters, at: str, path: str) -> None:
     """Refuse label smoothing, by the task or the space, where there are no classes."""
     given = [f"{at}.{_SMOOTHING}"] if task.get(_SMOOTHING) else []
@@ -84,9 +98,40 @@ def _check_smoothing(task: Mapping[str, Any], parameters: Parameters, at: str, p
             f"label smoothing is of the built-in loss; {task['loss']} would not use it.",
             found=task["loss"],
         )
-    for variant in variants(task, parameters):
-        if given and source.kind(variant) == "regression":
-            name = variant.get("dataset") or variant.get("data")
-            raise Invalid.at(
-                given[0], f"label smoothing needs classes, and {name!r} has none.", found=name
-            )
+    without = without_classes(task, parameters)
+    if given and without:
+        raise Invalid.at(
+            given[0],
+            f"label smoothing needs classes, and {without[0]!r} has none.",
+            found=without[0],
+        )
+
+
+def _given(
+    task: Mapping[str, Any], parameters: Parameters, name: str, at: str, path: str
+) -> list[tuple[str, Any]]:
+    """The values that the task and the space give a key, each with its path."""
+    found = [(f"{at}.{name}", task[name])] if name in task else []
+    for own, parameter in parameters.items():
+        if own.rsplit(".", 1)[-1] == name:
+            found += [(f"{path}.{own}", value) for _, value in extremes(parameter)]
+    return found
+
+
+def _check_shares(task: Mapping[str, Any], parameters: Parameters, at: str, path: str) -> None:
+    """Refuse to hold out so much that next to nothing is left to train on."""
+    given = {name: _given(task, parameters, name, at, path) for name in _HELD_OUT}
+    largest: dict[str, Any] = {
+        name: max((value for _, value in found), default=OPTIONS[name].default)
+        for name, found in given.items()
+    }
+    total = sum(largest.values())
+    if total > MOST_HELD_OUT:
+        where = next(place for found in given.values() for place, _ in found)
+        raise Invalid.at(
+            where,
+            f"validation {largest['validation']:g} and test {largest['test']:g} together hold "
+            f"out more than {MOST_HELD_OUT:g} of the examples.",
+            found=total,
+            allowed=f"validation and test of at most {MOST_HELD_OUT:g} together",
+        )

@@ -123,20 +123,22 @@ DATASETS: Final[dict[str, Dataset]] = {
 MOST_NUMBERS: Final = 250_000_000
 
 
-def check_size(dataset: Dataset, path: str) -> None:
+def check_size(dataset: Dataset, path: str, parts: int = 3) -> None:
     """Refuse a generated data set that does not fit in memory, or has classes without examples.
 
     Args:
         dataset: As `Dataset.sized` gives it.
         path: Where the task stands in the input, for errors.
+        parts: Into how many it is split; every class has an example in each.
 
     Raises:
         Invalid: With the path of `examples`.
     """
     if not dataset.is_generated:
         return
-    if dataset.rows < 2 * dataset.outputs:
-        text = f"{dataset.rows} examples are less than two for each class."
+    if dataset.rows < parts * dataset.outputs:
+        least = {2: "two", 3: "three"}[parts]
+        text = f"{dataset.rows} examples are less than {least} for each class."
         raise Invalid.at(f"{path}.examples", text, found=dataset.rows)
     if dataset.rows * dataset.features > MOST_NUMBERS:
         text = f"times the features are more than {MOST_NUMBERS} numbers."

@@ -11,10 +11,12 @@ from typing import Any, Final
 from tuner.core.entrypoint import PATTERN as ENTRYPOINT
 from tuner.tasks.datasets import DATASETS, Dataset
 from tuner.tasks.option import Option
+from tuner.tasks.schedules import SCHEDULE_OPTIONS
 from tuner.tasks.source import ENTRYPOINT_SHAPE, PATHS, PATHS_SHAPE, SOURCE_OPTIONS
 
 __all__ = [
     "CLASSIFICATION_ONLY",
+    "CONFIRMATION_ONLY",
     "DATASETS",
     "METRICS",
     "MODELS",
@@ -34,12 +36,14 @@ class Model:
         title: Name for people.
         doc: Its layers in order.
         images_only: Whether it takes image data sets only, as an image or as a sequence of rows.
+        reconstructs: Whether its targets are its inputs, whatever those of the data set.
     """
 
     name: str
     title: str
     doc: str
     images_only: bool = False
+    reconstructs: bool = False
 
     def takes(self, dataset: Dataset) -> bool:
         """Whether the model can be trained on `dataset`."""
@@ -84,15 +88,6 @@ MODELS: Final[dict[str, Model]] = {
         ),
     )
 }
-SCHEDULES: Final = (
-    "constant",
-    "cosine",
-    "linear",
-    "step",
-    "exponential",
-    "polynomial",
-    "one_cycle",
-)
 _SEQUENCE: Final = ("rnn", "gru", "lstm", "transformer")
 _DEEP: Final = frozenset({"mlp", *_SEQUENCE})
 _CNN: Final = frozenset({"cnn"})
@@ -215,31 +210,7 @@ OPTIONS: Final[dict[str, Option]] = {
             100_000,
         ),
         Option("dropout", "float", "Share of hidden units dropped in training.", 0.0, 0.0, 0.95),
-        Option(
-            "schedule",
-            "categorical",
-            "Course of the learning rate over all steps, after the warm-up.",
-            default="constant",
-            choices=SCHEDULES,
-        ),
-        Option(
-            "warmup",
-            "float",
-            "Share of all steps in which the learning rate rises linearly to its full value.",
-            0.0,
-            0.0,
-            0.5,
-        ),
-        Option(
-            "lr_end",
-            "float",
-            "Factor on the learning rate at the end of the schedules step and exponential.",
-            0.01,
-            1e-12,
-            1.0,
-        ),
-        Option("lr_drops", "int", "Drops of the schedule step, evenly spaced.", 2, 1, 100),
-        Option("lr_power", "float", "Power of the schedule polynomial.", 2.0, 0.1, 10.0),
+        *SCHEDULE_OPTIONS,
         Option(
             "activation",
             "categorical",
@@ -276,6 +247,15 @@ OPTIONS: Final[dict[str, Option]] = {
             0.05,
             0.5,
         ),
+        Option(
+            "test",
+            "float",
+            "Share of the examples held out for the test set, which only confirmation trials see; "
+            "0: none.",
+            0.2,
+            0.0,
+            0.5,
+        ),
         Option("seed", "int", "Seed of weights, order of examples and dropout.", 0, 0, 2**53 - 1),
         Option("threads", "int", "CPU threads of one trial.", 1, 1, 256),
     )
@@ -289,8 +269,14 @@ METRICS: Final[dict[str, str]] = {
     "params_million": "Trainable parameters of the model, in millions",
     "lr": "Learning rate of the epoch's last step",
     "evaluations": "Evaluations of the loss on a batch so far, products with the Hessian included",
+    "test_loss": "Mean loss on the test set of the weights with the least val_loss; only at the last "
+    "step of a confirmation trial",
+    "test_accuracy": "Share of right answers on the test set of the same weights, at the same step "
+    "(classification only)",
 }
-CLASSIFICATION_ONLY: Final = frozenset({"train_accuracy", "val_accuracy"})
+CLASSIFICATION_ONLY: Final = frozenset({"train_accuracy", "val_accuracy", "test_accuracy"})
+# Known once, at the end of a confirmation, so that no search can be led by the test set.
+CONFIRMATION_ONLY: Final = frozenset({"test_loss", "test_accuracy"})
 
 
 def describe_tasks() -> dict[str, Any]:
@@ -322,7 +308,12 @@ def describe_tasks() -> dict[str, Any]:
         ],
         "options": [item.describe() for item in OPTIONS.values()],
         "metrics": [
-            {"name": name, "doc": doc, "classification_only": name in CLASSIFICATION_ONLY}
+            {
+                "name": name,
+                "doc": doc,
+                "classification_only": name in CLASSIFICATION_ONLY,
+                "confirmation_only": name in CONFIRMATION_ONLY,
+            }
             for name, doc in METRICS.items()
         ],
     }

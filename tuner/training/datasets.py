@@ -10,7 +10,7 @@ from typing import Any, Final
 import torch
 from sklearn import datasets as bundled
 
-from tuner.tasks.registry import DATASETS, Dataset
+from tuner.tasks.registry import DATASETS, OPTIONS, Dataset
 
 Loader = Callable[[Dataset], tuple[Any, Any]]
 _SPLIT_SEED: Final = 0
@@ -27,8 +27,8 @@ class Data:
         train_y: Classes (n,), int64; or targets (n, 1), float32.
         val_x: As `train_x`, for validation.
         val_y: As `train_y`, for validation.
-        test_x: As `train_x`, for the test; None: there is none.
-        test_y: As `train_y`, for the test.
+        test_x: As `train_x`, for confirmation trials; None where nothing is held out for them.
+        test_y: As `train_y`, for confirmation trials.
     """
 
     spec: Dataset
@@ -45,8 +45,8 @@ def load(
 ) -> Data:
     """A data set, split and standardised; kept for the life of the process.
 
-    The split depends on `validation` only, so that all seeds and trials are compared on the same
-    examples; classes keep their shares. Mean and standard deviation are those of the training
+    The split depends on the shares `validation` and `test` only, so that all seeds and trials are
+    compared on the same examples; classes keep their shares. Mean and standard deviation are those of the training
     examples, of the target too for regression; constant features become 0. Of generated sets
     only the latest is kept.
 
@@ -54,26 +54,30 @@ def load(
         name: Name in `tuner.tasks`.
         validation: Share of the examples held out.
         device: Where the tensors go.
-        options: A complete task, for the size of a generated set; None: its default size.
+        options: A complete task, for the size of a generated set and the share `test`; None: the
+            default size and share.
     """
     spec = DATASETS[name]
+    test = (options or {}).get("test", OPTIONS["test"].default)
     if not spec.is_generated:
-        return _kept(spec, validation, device)
-    return _latest(spec if options is None else spec.sized(options), validation, device)
+        return _kept(spec, validation, test, device)
+    return _latest(spec if options is None else spec.sized(options), validation, test, device)
 
 
-def _load(spec: Dataset, validation: float, device: str) -> Data:
+def _load(spec: Dataset, validation: float, test: float, device: str) -> Data:
     data, target = _LOADERS[spec.name](spec)
     x = torch.as_tensor(data, dtype=torch.float64)
     y = torch.as_tensor(target)
-    train, held_out = _split(spec, y, validation)
+    train, held_out, last = split(spec, y, validation, test)
     x = _standardise(x, train)
     if spec.kind == "classification":
         y = y.to(torch.int64)
     else:
         y = _standardise(y.to(torch.float64)[:, None], train).float()
     x = x.float()
-    parts = (x[train], y[train], x[held_out], y[held_out])
+    parts = [x[train], y[train], x[held_out], y[held_out]]
+    if len(last) > 0:
+        parts += [x[last], y[last]]
     return Data(spec, *(part.contiguous().to(device) for part in parts))
 
 
@@ -81,22 +85,37 @@ _kept = functools.lru_cache(maxsize=16)(_load)
 _latest = functools.lru_cache(maxsize=1)(_load)
 
 
-def _split(spec: Dataset, y: torch.Tensor, validation: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Row numbers of training and validation examples, each in ascending order."""
+def split(
+    spec: Dataset, y: torch.Tensor, validation: float, test: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Row numbers of training, validation and test examples, each in ascending order.
+
+    Each class that has three examples has at least one in each part. Beyond such small classes
+    the validation examples do not depend on `test`.
+
+    Args:
+        spec: Says whether there are classes, and how many.
+        y: The targets, shape (rows,) or (rows, 1).
+        validation: Share of all examples.
+        test: Share of all examples; 0: none.
+    """
     generator = torch.Generator().manual_seed(_SPLIT_SEED)
-    is_classes = spec.kind == "classification"
     strata = (
         [(y == label).nonzero()[:, 0] for label in range(spec.outputs)]
-        if is_classes
+        if spec.kind == "classification"
         else [torch.arange(len(y))]
     )
-    train, held_out = [], []
+    parts: tuple[list[torch.Tensor], ...] = ([], [], [])
     for rows in strata:
         shuffled = rows[torch.randperm(len(rows), generator=generator)]
-        n = max(1, round(validation * len(rows)))
-        held_out.append(shuffled[:n])
-        train.append(shuffled[n:])
-    return torch.cat(train).sort().values, torch.cat(held_out).sort().values
+        others = 2 if test > 0 else 1
+        n = max(1, min(round(validation * len(rows)), len(rows) - others))
+        m = max(0, min(max(1, round(test * len(rows))), len(rows) - n - 1)) if test > 0 else 0
+        taken = (shuffled[n + m :], shuffled[:n], shuffled[n : n + m])
+        for part, own in zip(parts, taken, strict=True):
+            part.append(own)
+    train, held_out, last = (torch.cat(part).sort().values for part in parts)
+    return train, held_out, last
 
 
 def _standardise(x: torch.Tensor, train: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ keep their shares.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -21,6 +21,7 @@ from tuner.training.datasets import Data
 
 Part = Literal["train", "val", "test"]
 Kind = Literal["classification", "regression"]
+Array = np.ndarray[Any, Any]
 _SPLIT_SEED: Final = 0
 _HELD_OUT: Final[tuple[tuple[Part, str], ...]] = (("val", "validation"), ("test", "test"))
 # More classes than this, on average with fewer than two examples each, are no classes.
@@ -178,7 +179,7 @@ def _encode(examples: Examples, wanted: Wanted) -> tuple[Kind, int, dict[Part, t
         shaped = {p: y[:, None] if y.dim() == 1 else y for p, y in numbers.items()}
         return kind, math.prod(shaped["train"].shape[1:]), shaped
     ys = {part: y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y for part, y in ys.items()}
-    known = np.unique(np.concatenate([y.reshape(-1) for y in ys.values()]))
+    known = _distinct(ys.values())
     _check_classes(examples, wanted, known, ys, is_text=is_text)
     if examples.relabel or is_text:
         labels = {part: np.searchsorted(known, y) for part, y in ys.items()}
@@ -188,18 +189,24 @@ def _encode(examples: Examples, wanted: Wanted) -> tuple[Kind, int, dict[Part, t
     return kind, outputs, {p: torch.as_tensor(np.asarray(y, np.int64)) for p, y in labels.items()}
 
 
-def _plain(y: Any) -> np.ndarray[Any, Any]:
+def _plain(y: Any) -> Array:
     if isinstance(y, torch.Tensor):
         y = y.detach().cpu().numpy()
     plain = np.asarray(y)
     return plain.astype(str) if plain.dtype.kind in "OSU" else plain
 
 
+def _distinct(arrays: Iterable[Array]) -> Array:
+    """The different values of all arrays, in order."""
+    values: Array = np.concatenate([array.reshape(-1) for array in arrays])
+    return np.array(sorted(set(values.tolist())), dtype=values.dtype)
+
+
 def _check_classes(
     examples: Examples,
     wanted: Wanted,
-    known: np.ndarray[Any, Any],
-    ys: Mapping[Part, np.ndarray[Any, Any]],
+    known: Array,
+    ys: Mapping[Part, Array],
     *,
     is_text: bool,
 ) -> None:
@@ -242,7 +249,7 @@ def _split(
     x, y = xs["train"], ys["train"]
     has_classes = kind == "classification" and y.dim() == 1 and not wanted.is_free
     strata = (
-        [rows for label in range(int(y.max()) + 1) if len(rows := (y == label).nonzero()[:, 0])]
+        [own for label in range(int(y.max()) + 1) if len(own := (y == label).nonzero()[:, 0])]
         if has_classes
         else [torch.arange(len(y))]
     )
@@ -274,7 +281,7 @@ def _label(examples: Examples, number: torch.Tensor) -> str:
     """A class as the data name it."""
     if not examples.relabel:
         return str(int(number))
-    known = np.unique(np.concatenate([_plain(y).reshape(-1) for y in examples.y.values()]))
+    known = _distinct(_plain(y) for y in examples.y.values())
     return repr(known[int(number)].item())
 
 

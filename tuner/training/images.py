@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -92,7 +92,7 @@ def read_torchvision(dataset: str, root: Path, size: int | None, *, download: bo
     return Examples(dataset, x, y)
 
 
-def _sets(dataset: str, name: str, root: Path, *, download: bool) -> dict[Part, Iterable[Any]]:
+def _sets(dataset: str, name: str, root: Path, *, download: bool) -> dict[Part, Any]:
     try:
         # In an extra of its own, and only tasks on its sets need it.
         sets = importlib.import_module("torchvision.datasets")
@@ -165,7 +165,8 @@ def _common(
     path: Path, pillow: Any, files: Sequence[Path], size: int | None
 ) -> tuple[str, int, int]:
     """Mode, width and height of all images."""
-    modes, sizes = set(), {}
+    modes: set[str] = set()
+    sizes: dict[tuple[int, int], Path] = {}
     for file in files:
         with _opened(pillow, file) as image:
             modes.add(image.mode)

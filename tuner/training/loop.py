@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 import torch
 
 from tuner.core.names import MISSING, OPTIMIZER, resolve
+from tuner.errors import Invalid
 from tuner.optimizers.registry import get
+from tuner.tasks import source
 from tuner.tasks.check import complete
 from tuner.tasks.registry import OPTIONS
+from tuner.training.replicates import replicate_of
 from tuner.training.trainer import Training
 
 CHECKPOINT_EVERY_S: Final = 10.0
@@ -27,7 +30,11 @@ _GIVEN_BACK: Final = ("paused", "preempted")
 
 
 class TaskTrial(Protocol):
-    """What the loop needs of a trial; `device` (as `cuda:0`) is read too where there is one."""
+    """What the loop needs of a trial.
+
+    Two more are read where there are any: `device` (as `cuda:0`), and `replicate`, from 1 for a
+    trial that repeats another on a fresh seed.
+    """
 
     params: Mapping[str, Any]
     number: int
@@ -54,7 +61,8 @@ def run_task(task: Mapping[str, Any], trial: TaskTrial) -> None:
     It resumes from the trial's checkpoint if there is one. A stop that gives the trial back to
     the queue (`paused`, `preempted`) saves a checkpoint; otherwise one is saved at the end of an
     epoch when ten seconds have passed since the last. When the loss is no longer finite the trial
-    ends at once, and what it reports last is not finite.
+    ends at once, and what it reports last is not finite. A repetition on a fresh seed reports the
+    test set's metrics too, with its last epoch.
 
     Args:
         task: As in a study file; the trial's parameters override its keys.
@@ -71,7 +79,7 @@ def run_task(task: Mapping[str, Any], trial: TaskTrial) -> None:
         getattr(trial, "device", None) or ("cuda" if torch.cuda.is_available() else "cpu")
     )
     with _isolated(device, options["threads"]):
-        training = Training(options, trial.params, device)
+        training = Training(options, trial.params, device, replicate_of(trial))
         state = trial.load_checkpoint()
         if state is not None:
             training.load_state(state)
@@ -85,23 +93,42 @@ def effective_options(task: Mapping[str, Any], params: Mapping[str, Any]) -> dic
     """The complete task with the trial's parameters laid over it, by the rule of names.
 
     `batch_size` is absent where neither gives it and the optimizer is meant for the whole
-    training set.
+    training set. What `reads` names is among them where it has a value.
+
+    Raises:
+        Invalid: If they cannot be trained together, or a parameter names own code or a file.
     """
     chosen = {OPTIMIZER: complete(task)[OPTIMIZER], **params}
-    overridden = {name: resolve(chosen, name) for name in OPTIONS}
-    given = {**task, **{name: v for name, v in overridden.items() if v is not MISSING}}
+    searched = [option.name for option in OPTIONS.values() if not option.is_fixed]
+    given = {**task, **_values(chosen, searched)}
+    for name in ("model", "dataset"):
+        if given.get(name) != task.get(name) and given[name] not in OPTIONS[name].choices:
+            text = f"found {given[name]!r}; a trial's parameter may name registered ones only."
+            raise Invalid.at(name, text, found=str(given[name]))
     options = complete(given)
+    read = source.names_read(task)
+    defaults = task[source.READS] if isinstance(task.get(source.READS), Mapping) else {}
+    options |= {**defaults, **_values(chosen, read)}
     if "batch_size" not in given and get(options[OPTIMIZER]).batch != "any":
         del options["batch_size"]
     return options
+
+
+def _values(params: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The values that the names have by the rule of names."""
+    found = {name: resolve(params, name) for name in names}
+    return {name: value for name, value in found.items() if value is not MISSING}
 
 
 def _train(training: Training, trial: TaskTrial) -> None:
     saved_at = time.monotonic()
     while training.epoch < training.epochs:
         metrics = training.run_epoch()
+        is_finite = math.isfinite(metrics["train_loss"] + metrics["val_loss"])
+        if is_finite and training.is_over:
+            metrics |= training.test()
         trial.report(training.epoch, **metrics)
-        if not math.isfinite(metrics["train_loss"] + metrics["val_loss"]):
+        if not is_finite:
             trial.log(f"diverged in epoch {training.epoch}")
             return
         if training.epoch == training.epochs:

@@ -19,7 +19,6 @@ import torch
 from tuner.core.names import nearest
 from tuner.errors import BadData
 from tuner.tasks import source
-from tuner.tasks.registry import DATASETS
 from tuner.training import datasets
 from tuner.training.datasets import Data
 from tuner.training.examples import Examples, Part, Wanted, prepare
@@ -74,7 +73,7 @@ def _of_files(options: Options, *, is_own_model: bool, device: str) -> Data:
 def _kept(
     key: tuple[tuple[str, Any], ...],
     state: tuple[Any, ...],
-    is_own_model: bool,  # noqa: FBT001  a key of the cache
+    is_own_model: bool,
     device: str,
 ) -> Data:
     del state

@@ -13,6 +13,7 @@ from tuner.optimizers.registry import get
 from tuner.tasks.groups import GROUPS
 from tuner.training.optimizers import build_optimizer
 from tuner.training.problem import Problem
+from tuner.training.replicates import BestWeights, fresh_seed
 from tuner.training.schedules import NAMES as SCHEDULE
 from tuner.training.schedules import build_scheduler
 from tuner.training.stepping import Needs, clip, needs, searches_a_line, take_step
@@ -27,20 +28,27 @@ class Training:
         options: The complete task of this trial.
         params: The trial's parameters.
         device: Where to train.
+        replicate: Which repetition on a fresh seed this is; 0: none, so no test set.
     """
 
     def __init__(
-        self, options: Mapping[str, Any], params: Mapping[str, Any], device: torch.device
+        self,
+        options: Mapping[str, Any],
+        params: Mapping[str, Any],
+        device: torch.device,
+        replicate: int = 0,
     ) -> None:
         self.epoch = 0
         self.epochs: int = options["epochs"]
         self.patience: int | None = options.get("patience")
         self._least, self._waited = math.inf, 0
         self._device = device
-        _seed(options["seed"], device)
-        self._problem = Problem(options, device)
+        self._best = BestWeights() if replicate > 0 else None
+        seed = fresh_seed(options["seed"], replicate)
+        _seed(seed, device)
+        self._problem = Problem(options, device, params)
         self._model, self._data = self._problem.model, self._problem.data
-        self._order = torch.Generator().manual_seed(options["seed"])
+        self._order = torch.Generator().manual_seed(seed)
         read = ("weight_decay", "layer_decay", "decay_on")
         chosen = {**params, OPTIMIZER: options[OPTIMIZER]}
         chosen |= {name: options[name] for name in read if name in options}
@@ -52,11 +60,12 @@ class Training:
         for group in self._optimizer.param_groups:
             group["foreach"] = True
         self._batch, self.warnings = batch_size(options, len(self._data.train_x))
+        self.warnings = [*self._problem.warnings, *self.warnings]
         self._clip_norm: float | None = options.get("clip_norm")
         if self._clip_norm is not None and searches_a_line(self._optimizer):
             self.warnings = [*self.warnings, _NOT_CLIPPED]
         steps = self.epochs * math.ceil(len(self._data.train_x) / self._batch)
-        schedule = {name: options[name] for name in SCHEDULE}
+        schedule = {name: options[name] for name in SCHEDULE if name in options}
         self._scheduler = build_scheduler(self._optimizer, schedule, steps)
         self._rate: float = self._optimizer.param_groups[0]["lr"]
 
@@ -121,10 +130,13 @@ class Training:
 
     def _measure(self, train_loss: float, train_accuracy: float) -> dict[str, float]:
         val_loss, val_accuracy = self._problem.validate()
+        if self._best is not None:
+            self._best.note(val_loss, self._model)
         if val_loss < self._least:
             self._least, self._waited = val_loss, 0
         else:
             self._waited += 1
+        self._scheduler.observe(val_loss)
         return self._metrics(train_loss, val_loss, (train_accuracy, val_accuracy))
 
     def _metrics(
@@ -133,11 +145,27 @@ class Training:
         metrics = {"train_loss": train_loss, "val_loss": val_loss}
         if self._problem.is_classification:
             metrics |= {"train_accuracy": accuracies[0], "val_accuracy": accuracies[1]}
+        if not math.isfinite(val_loss):
+            metrics |= dict.fromkeys(self._problem.own_metrics, math.nan)
+        else:
+            metrics |= self._problem.own_metrics
         return metrics | {
             "params_million": self._problem.params_million,
             "lr": self._rate,
             "evaluations": self._evaluations,
         }
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no epoch follows by itself."""
+        return self.epoch >= self.epochs or self.is_stalled
+
+    def test(self) -> dict[str, float]:
+        """The test set's metrics for the weights of the best epoch; {} but for a repetition.
+
+        It ends the training: the model has those weights then.
+        """
+        return {} if self._best is None else self._best.test(self._problem)
 
     def state(self) -> dict[str, Any]:
         """All that the next epochs depend on, as tensors, numbers and plain containers."""
@@ -152,6 +180,8 @@ class Training:
             "order": self._order.get_state(),
             "random": torch.get_rng_state(),
         }
+        if self._best is not None:
+            state["best"] = self._best.state()
         if self._device.type == "cuda":
             state["random_cuda"] = torch.cuda.get_rng_state(self._device)
         return state
@@ -164,6 +194,8 @@ class Training:
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"])
+        if self._best is not None:
+            self._best.load_state(state["best"])
         self._order.set_state(state["order"].cpu())
         torch.set_rng_state(state["random"].cpu())
         if self._device.type == "cuda" and "random_cuda" in state:

@@ -13,7 +13,7 @@ import cloudpickle
 from tuner.client.runner import Objective, Outcome, describe, failed, run_objective
 from tuner.client.trial import Trial
 from tuner.core import entrypoint
-from tuner.errors import ObjectiveNotFound, TunerError
+from tuner.errors import BadData, ObjectiveNotFound, TunerError, WorkerError
 from tuner.worker.command import run_command
 
 
@@ -26,8 +26,8 @@ def run(job: Mapping[str, Any], trial: Trial) -> Outcome:
         trial: The trial to report to.
 
     Raises:
-        ObjectiveNotFound: If a pickled callable does not load in this process; no other trial of
-            it will either.
+        WorkerError: If no trial of the runner can run in this process: a pickled callable or an
+            entrypoint of a task does not load, or the task's data cannot be used.
     """
     runner = job["runner"]
     if "command" in runner:
@@ -36,6 +36,8 @@ def run(job: Mapping[str, Any], trial: Trial) -> Outcome:
         except TunerError as error:
             return failed(describe(error))
 
+    if "task" in runner:
+        return _run_task(runner["task"], trial)
     if "objective" in runner:
         return run_objective(find(runner), trial)
     # Found inside, so that an error of the import counts as one of the trial.
@@ -60,6 +62,23 @@ def find(runner: Mapping[str, Any]) -> Objective:
             hint="Put it into a module that the worker can import.",
         ) from error
     return objective
+
+
+def _run_task(task: Mapping[str, Any], trial: Trial) -> Outcome:
+    """Train; what keeps every trial of the task from running here is no failure of this one."""
+    unusable: list[WorkerError] = []
+
+    def objective(trial: Trial) -> Any:
+        try:
+            return _task(task)(trial)
+        except (ObjectiveNotFound, BadData) as error:
+            unusable.append(error)
+            raise
+
+    outcome = run_objective(objective, trial)
+    if unusable:
+        raise unusable[0]
+    return outcome
 
 
 def _task(task: Mapping[str, Any]) -> Objective:

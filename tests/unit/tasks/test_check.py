@@ -41,7 +41,7 @@ def test_a_checked_task_keeps_its_keys():
 
 def test_a_complete_task_has_every_default_but_those_that_are_absent():
     full = complete(DIGITS)
-    absent = {"weight_decay", "clip_norm", "patience", *(o.name for o in SOURCE_OPTIONS)}
+    absent = {"weight_decay", "clip_norm", "patience", "momentum_low", *(o.name for o in SOURCE_OPTIONS)}
     assert set(full) == set(OPTIONS) - absent
     assert full["epochs"] == 27
     assert full == complete(full)
@@ -113,8 +113,9 @@ def test_label_smoothing_needs_classes():
 
 
 def test_a_generated_data_set_has_a_size_within_bounds():
-    task = {"dataset": "generated_classification", "examples": 30, "classes": 15}
+    task = {"dataset": "generated_classification", "examples": 45, "classes": 15}
     assert validate(task) == task
+    assert validate({**task, "examples": 30, "test": 0.0})
     for wrong in ({"classes": 16}, {"examples": 10_000_000, "features": 26}):
         found = mistake(Invalid, validate, {**task, **wrong})
         assert found.path == "trial.task.examples"
@@ -156,6 +157,36 @@ def test_a_metric_must_be_reported_whatever_data_set_a_trial_chooses():
         check_metric("val_accuracy", DIGITS, "objectives[0].metric", either)
 
 
+@pytest.mark.parametrize("metric", ["test_loss", "test_accuracy"])
+def test_a_search_is_not_led_by_the_test_set(metric):
+    found = mistake(InvalidMetric, check_metric, metric, DIGITS, "objectives[0].metric")
+    assert found.nearest == metric.replace("test", "val")
+    with pytest.raises(InvalidMetric, match="confirmation") as caught:
+        check_metric(metric, {"dataset": "diabetes"}, "constraints[0].metric")
+    assert "tuner study confirm" in caught.value.hint
+    assert caught.value.errors[0].nearest in (None, "val_loss")
+
+
+def test_the_held_out_shares_leave_examples_to_train_on():
+    assert validate({**DIGITS, "validation": 0.5, "test": 0.4})
+    found = mistake(Invalid, validate, {**DIGITS, "validation": 0.5, "test": 0.5})
+    assert found.path == "trial.task.validation"
+    space = {"test": {"type": "float", "low": 0.1, "high": 0.45}}
+    check_values(DIGITS, space)
+    found = mistake(Invalid, check_values, {**DIGITS, "validation": 0.5}, space)
+    assert found.path == "trial.task.validation"
+    found = mistake(
+        Invalid,
+        check_values,
+        DIGITS,
+        {
+            "adam.validation": {"type": "fixed", "value": 0.5},
+            "test": {"type": "fixed", "value": 0.5},
+        },
+    )
+    assert found.path == "space.parameters.adam.validation"
+
+
 def test_a_study_is_checked_against_the_optimizers_that_it_may_choose():
     space = {"lr": {"type": "float", "low": 1e-4, "high": 1.0}}
     beta = {"beta1": {"type": "float", "low": 0.5, "high": 0.9}}
@@ -170,7 +201,8 @@ def test_a_study_is_checked_against_the_optimizers_that_it_may_choose():
 
 
 def test_accuracy_is_a_metric_of_classification_only():
-    assert metrics(DIGITS) == list(METRICS)
+    known = metrics(DIGITS)
+    assert known == [name for name in METRICS if not name.startswith("test_")]
     assert "val_accuracy" not in metrics({"dataset": "diabetes"})
 
 

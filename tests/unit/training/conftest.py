@@ -15,6 +15,7 @@ class MemoryTrial:
         params: The trial's parameters.
         stop_at: The step after which `should_stop` answers `reason`.
         checkpoint: What `load_checkpoint` gives.
+        replicate: Which repetition on a fresh seed it is; 0: none.
     """
 
     number = 0
@@ -27,8 +28,10 @@ class MemoryTrial:
         stop_at: int | None = None,
         reason: str = "pruned",
         checkpoint: Any = None,
+        replicate: int = 0,
     ) -> None:
         self.params = params or {}
+        self.replicate = replicate
         self.rows: dict[int, dict[str, float]] = {}
         self.saved: list[tuple[int, Any]] = []
         self.lines: list[str] = []

@@ -5,7 +5,7 @@ import torch
 
 from tuner.tasks.registry import DATASETS, MODELS, OPTIONS
 from tuner.training import run_task
-from tuner.training.datasets import _LOADERS, load
+from tuner.training.datasets import _LOADERS, load, split
 from tuner.training.models import ACTIVATIONS, BUILDERS
 
 
@@ -18,13 +18,13 @@ def test_everything_that_tasks_offer_is_implemented():
 @pytest.mark.parametrize("spec", DATASETS.values(), ids=list(DATASETS))
 def test_the_registry_tells_the_true_sizes(spec):
     data = load(spec.name, 0.2)
-    assert len(data.train_x) + len(data.val_x) == spec.rows
+    assert len(data.train_x) + len(data.val_x) + len(data.test_x) == spec.rows
     assert data.train_x.shape[1] == spec.features
-    assert len(data.val_x) == pytest.approx(0.2 * spec.rows, abs=spec.outputs)
+    for held_out in (data.val_x, data.test_x):
+        assert len(held_out) == pytest.approx(0.2 * spec.rows, abs=spec.outputs)
     if spec.kind == "classification":
-        labels = torch.cat([data.train_y, data.val_y])
-        assert labels.unique().tolist() == list(range(spec.outputs))
-        assert set(data.val_y.tolist()) == set(range(spec.outputs))
+        for labels in (data.train_y, data.val_y, data.test_y):
+            assert labels.unique().tolist() == list(range(spec.outputs))
     else:
         assert data.train_y.shape == (len(data.train_x), 1)
 
@@ -39,15 +39,34 @@ def test_the_training_examples_alone_set_the_scale(name):
     assert torch.isfinite(data.val_x).all()
 
 
-def test_no_example_is_on_both_sides():
+def test_no_example_is_in_two_parts():
     data = load("digits", 0.2)
-    train = {tuple(row) for row in data.train_x.tolist()}
-    assert not any(tuple(row) in train for row in data.val_x.tolist())
+    parts = [set(map(tuple, part.tolist())) for part in (data.train_x, data.val_x, data.test_x)]
+    assert sum(map(len, parts)) == len(set.union(*parts)) == 1797
 
 
 def test_the_split_is_kept_for_the_process_and_follows_the_share():
     assert load("wine", 0.2) is load("wine", 0.2)
     assert len(load("wine", 0.4).val_x) > len(load("wine", 0.2).val_x)
+
+
+def test_without_a_test_set_its_examples_are_trained_on_and_the_others_stay():
+    spec, y = DATASETS["digits"], load("digits", 0.2, options={"test": 0.0})
+    assert y.test_x is None
+    assert y.test_y is None
+    labels = torch.arange(1797) % 10
+    train, val, test = split(spec, labels, 0.2, 0.2)
+    more, same, none = split(spec, labels, 0.2, 0.0)
+    assert torch.equal(val, same)
+    assert len(none) == 0
+    assert torch.equal(torch.cat([train, test]).sort().values, more)
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.4), (0.05, 0.5), (0.2, 0.01)])
+def test_each_part_has_each_class_down_to_three_examples(shares):
+    labels = torch.arange(30) % 10
+    for part in split(DATASETS["digits"], labels, *shares):
+        assert sorted(labels[part].tolist()) == list(range(10))
 
 
 SIZE = {"examples": 900, "features": 7, "classes": 5}
@@ -56,13 +75,14 @@ SIZE = {"examples": 900, "features": 7, "classes": 5}
 @pytest.mark.parametrize("name", ["generated_classification", "generated_regression"])
 def test_a_generated_set_has_the_size_asked_for_and_is_the_same_at_every_use(name):
     data = load(name, 0.2, "cpu", SIZE)
-    assert data.spec.rows == len(data.train_x) + len(data.val_x) == 900
+    parts = (data.train_y, data.val_y, data.test_y)
+    assert data.spec.rows == sum(map(len, parts)) == 900
     assert data.spec.features == data.train_x.shape[1] == 7
     if name == "generated_classification":
-        labels = torch.cat([data.train_y, data.val_y])
+        labels = torch.cat(parts)
         assert labels.bincount().tolist() == [180] * 5
     default = load(name, 0.2)
-    assert len(default.train_x) + len(default.val_x) == 2000
+    assert len(default.train_x) + len(default.val_x) + len(default.test_x) == 2000
     again = load(name, 0.2, "cpu", SIZE)
     assert again is not data
     assert torch.equal(again.train_x, data.train_x)
