@@ -156,7 +156,7 @@ def _check_finite(examples: Examples, part: Part, values: torch.Tensor, name: st
     value = values.reshape(len(values), -1)[row, column].item()
     named = examples.columns[column] if name == "x" and examples.columns else None
     where = f", column {named!r}" if named else ""
-    count = len(wrong[:, 0].unique())
+    count = len(set(wrong[:, 0].tolist()))
     raise examples.refuse(
         f"{name}{_of(part)} is {value} in example {row}{where}"
         f" ({count} example{'s' if count > 1 else ''} in all).",
@@ -173,7 +173,7 @@ def _encode(examples: Examples, wanted: Wanted) -> tuple[Kind, int, dict[Part, t
     if kind == "regression":
         if is_text:
             raise examples.refuse("the target is text, which is no regression's.")
-        numbers = {part: torch.as_tensor(y).to(torch.float32) for part, y in ys.items()}
+        numbers = {part: torch.from_numpy(np.array(y, np.float32)) for part, y in ys.items()}
         for part, y in numbers.items():
             _check_finite(examples, part, y, "y")
         shaped = {p: y[:, None] if y.dim() == 1 else y for p, y in numbers.items()}
@@ -186,7 +186,7 @@ def _encode(examples: Examples, wanted: Wanted) -> tuple[Kind, int, dict[Part, t
         outputs = len(known)
     else:
         labels, outputs = ys, int(known[-1]) + 1
-    return kind, outputs, {p: torch.as_tensor(np.asarray(y, np.int64)) for p, y in labels.items()}
+    return kind, outputs, {p: torch.from_numpy(np.array(y, np.int64)) for p, y in labels.items()}
 
 
 def _plain(y: Any) -> Array:

@@ -193,7 +193,7 @@ def _tensor(entrypoint: str, name: str, value: Any) -> torch.Tensor:
         tensor = (
             value.detach().cpu()
             if isinstance(value, torch.Tensor)
-            else torch.as_tensor(np.asarray(value))
+            else torch.from_numpy(np.array(value))
         )
     except (TypeError, ValueError) as error:
         raise _refuse(

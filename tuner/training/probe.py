@@ -45,8 +45,6 @@ def check_output(
         output = model(x)
     name = options["model"]
     if not isinstance(output, torch.Tensor):
-        if is_free:
-            return False
         raise _refuse(name, f"gave a {type(output).__name__}, expected a tensor.")
     if spec.kind == "classification":
         expected = (len(x), spec.outputs, *y.shape[1:])
@@ -55,6 +53,12 @@ def check_output(
         expected = tuple(y.shape)
         what = f"a regression of {spec.outputs} number{'s' if spec.outputs > 1 else ''}"
     fits = tuple(output.shape) == expected
+    if is_free and (output.dim() == 0 or len(output) != len(x)):
+        raise _refuse(
+            name,
+            f"gave outputs of shape {tuple(output.shape)} for {len(x)} examples; their first"
+            " dimension must be the batch.",
+        )
     if not fits and not is_free:
         raise _refuse(
             name,

@@ -29,6 +29,7 @@ from tuner.training.tables import read_table
 _DATASET: Final = "trial.task.dataset"
 _TARGET: Final = "trial.task.target"
 _INPUTS: Final[dict[Part, str]] = {"train": "x", "val": "x_val", "test": "x_test"}
+_UNREADABLE: Final = (OSError, ValueError, EOFError, AttributeError, TypeError)
 Options = Mapping[str, Any]
 
 
@@ -139,9 +140,10 @@ def _read(options: Options) -> Examples:
 def _read_npz(path: Path, target: str) -> Examples:
     """Arrays x and y, and x_val, y_val, x_test and y_test where they are there."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, because numpy leaves a file open that it cannot read.
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except (*_UNREADABLE, zipfile.BadZipFile) as error:
         why = " ".join(str(error).split())[:200]
         raise _refuse(path, f"it cannot be read as an .npz file: {why}") from error
     wanted = {"train": target, "val": f"{target}_val", "test": f"{target}_test"}

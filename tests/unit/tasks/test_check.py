@@ -41,7 +41,13 @@ def test_a_checked_task_keeps_its_keys():
 
 def test_a_complete_task_has_every_default_but_those_that_are_absent():
     full = complete(DIGITS)
-    absent = {"weight_decay", "clip_norm", "patience", "momentum_low", *(o.name for o in SOURCE_OPTIONS)}
+    absent = {
+        "weight_decay",
+        "clip_norm",
+        "patience",
+        "momentum_low",
+        *(o.name for o in SOURCE_OPTIONS),
+    }
     assert set(full) == set(OPTIONS) - absent
     assert full["epochs"] == 27
     assert full == complete(full)
