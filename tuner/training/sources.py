@@ -139,13 +139,16 @@ def _read(options: Options) -> Examples:
 
 def _read_npz(path: Path, target: str) -> Examples:
     """Arrays x and y, and x_val, y_val, x_test and y_test where they are there."""
+    if not zipfile.is_zipfile(path):
+        raise _refuse(path, "it cannot be read: it is no .npz file, as numpy.savez writes it.")
     try:
         # Opened here, because numpy leaves a file open that it cannot read.
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (*_UNREADABLE, zipfile.BadZipFile) as error:
-        why = " ".join(str(error).split())[:200]
-        raise _refuse(path, f"it cannot be read as an .npz file: {why}") from error
+        raise _refuse(
+            path, "it cannot be read: it is damaged, or has arrays of objects instead of numbers."
+        ) from error
     wanted = {"train": target, "val": f"{target}_val", "test": f"{target}_test"}
     known = [*_INPUTS.values(), *wanted.values()]
     for name, key in (("x", _DATASET), (target, _TARGET)):
