@@ -172,6 +172,9 @@ def test_every_optimizer_has_its_numbers_and_sources(name):
     entry = optimizers.describe(optimizers.ENTRIES[name])
     assert f"### `{name}`: {entry['title']}" in PAGES[page]
     assert entry["formula"] in PAGES[page]
+    section = PAGES[page].split(f"### `{name}`: ")[1].split("\n### ")[0]
+    assert ("Needs the extra" in section) == (entry["extra"] is not None)
+    assert entry["extra"] is None or f"`tuner[{entry['extra']}]`" in section
     for item in entry["parameters"]:
         size = item["sizes"][0] if item["sizes"] else "never"
         if item["type"] == "categorical":

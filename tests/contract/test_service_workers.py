@@ -140,6 +140,46 @@ def test_a_task_that_needs_rights_names_them_while_nobody_has_them(fresh_service
     assert service.study(name)["state_reason"] is None
 
 
+SOAP = {"task": {"dataset": "digits", "model": "mlp", "epochs": 1}}
+GROUPED = {"task": {**SOAP["task"], "groups": [{"match": "4", "optimizer": "adan"}]}}
+
+
+@pytest.mark.parametrize(
+    ("trial", "optimizers", "labels", "fits"),
+    [
+        (SOAP, ["soap", "adam"], {}, False),
+        (SOAP, ["soap", "adam"], {"extras": ""}, False),
+        (SOAP, ["soap", "adam"], {"extras": "optimizers"}, True),
+        (SOAP, ["soap", "adam"], {"extras": "others,optimizers"}, True),
+        (SOAP, ["adam"], {}, True),
+        (GROUPED, ["sgd"], {}, False),
+        (GROUPED, ["sgd"], {"extras": "optimizers"}, True),
+        (PYTHON, ["soap"], {}, True),
+    ],
+)
+def test_a_task_goes_only_to_workers_that_have_its_optimizers_extras(
+    service, trial, optimizers, labels, fits
+):
+    name = service.new_study(
+        trial=trial, objective=["val_loss", "minimize"], space={"optimizers": optimizers}
+    )
+    assert len(Worker(service, allow=["*"], labels=labels).lease(1, [name])) == int(fits)
+
+
+def test_the_state_reason_says_which_extra_no_live_worker_has(service):
+    name = service.new_study(
+        trial=SOAP, objective=["val_loss", "minimize"], space={"optimizers": ["soap", "adan"]}
+    )
+    assert "start one with" in service.study(name)["state_reason"]
+    Worker(service)
+    assert service.study(name)["state_reason"] == (
+        "no live worker has the extra optimizers (soap, adan); install it there with:"
+        " pip install 'tuner[optimizers]'"
+    )
+    Worker(service, labels={"extras": "optimizers"})
+    assert service.study(name)["state_reason"] is None
+
+
 def test_leases_fit_what_is_free(service):
     half = service.new_study(trial={**PYTHON, "resources": {"gpus": 0.5, "cpus": 1}})
     big = service.new_study(trial={**PYTHON, "resources": {"gpus": 2, "cpus": 4}})

@@ -25,10 +25,15 @@ def list_(ctx: typer.Context, json: Json = False) -> None:
         session.out.document(page)
         return
     rows = [
-        [entry["name"], entry.get("title"), ", ".join(p["name"] for p in entry["parameters"])]
+        [
+            entry["name"],
+            entry.get("title"),
+            ", ".join(p["name"] for p in entry["parameters"]),
+            entry.get("extra"),
+        ]
         for entry in page["items"]
     ]
-    session.out.table(("name", "title", "parameters"), rows)
+    session.out.table(("name", "title", "parameters", "extra"), rows)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from tuner.cli import grammar, studyfile
+from tuner.cli import extras, grammar, studyfile
 from tuner.cli.options import Json
 from tuner.cli.session import Session, open_session
 from tuner.core.study import StudySpec
@@ -286,5 +286,7 @@ def _create(session: Session, data: dict[str, Any], *, exist_ok: bool) -> None:
     parameters = len(study.get("expanded_space", {}).get("parameters", {}))
     plural = "" if parameters == 1 else "s"
     session.out.say(f"{made} {name} with {parameters} parameter{plural}.")
+    for line in [] if session.settings.url else extras.missing(study):
+        session.out.say(line)
     if study.get("trial"):
         session.out.say("Run its trials: tuner worker start, on any machine that reaches it.")

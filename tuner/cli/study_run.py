@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tuner.cli import interrupt, optional, result, studyfile
+from tuner.cli import extras, interrupt, optional, result, studyfile
 from tuner.cli.options import Json
 from tuner.cli.output import Output, cell
 from tuner.cli.progress import Display
@@ -97,6 +97,7 @@ def create_or_resume(out: Output, client: Client, data: dict[str, Any]) -> dict[
     """The study of a file, made if it is new, made active and given the file's budget if not.
 
     Raises:
+        NotAvailable: If an optimizer needs an extra that is not installed here.
         StudyExists: If the name is taken by a study that differs in more than budget and tags.
     """
     wanted = client.rest.create_study(data, dry_run=True)
@@ -104,11 +105,14 @@ def create_or_resume(out: Output, client: Client, data: dict[str, Any]) -> dict[
     try:
         study: dict[str, Any] = client.rest.get_study(name)
     except StudyNotFound:
+        extras.require(wanted)
         is_new, study = client.rest.ensure_study(data)
         if is_new:
             out.say(f"Created study {name}.")
             return study
     _require_same(study, wanted)
+    if study["state"] != "finished" or _plain(study.get("budget")) != _plain(wanted.get("budget")):
+        extras.require(wanted)
     study = _apply_changes(out, client, study, wanted)
     if study["state"] == "paused":
         study = client.rest.change_study(name, state="active")

@@ -141,6 +141,7 @@ class Optimizer:
         batch: `any`; `large`: meant for the whole training set, with mini-batches warned of;
             `full`: always the whole training set.
         whole_model: Whether it works on all weights at once and takes no parameter groups.
+        extra: The extra of the installation that a worker needs for it; None: none.
     """
 
     name: str
@@ -154,6 +155,7 @@ class Optimizer:
     reference_source: str
     batch: Literal["any", "large", "full"] = "any"
     whole_model: bool = False
+    extra: str | None = None
 
     def parameter(self, name: str) -> Parameter | None:
         """The parameter of that plain name, or None."""

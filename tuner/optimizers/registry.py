@@ -11,6 +11,9 @@ from tuner.optimizers.adam import ADAM, ADAMW
 from tuner.optimizers.adaptive import ADADELTA, ADAGRAD, RMSPROP
 from tuner.optimizers.descent import GD, MOMENTUM, NESTEROV, SGD
 from tuner.optimizers.entry import SIZES, Optimizer, Parameter, Scalar
+from tuner.optimizers.free import PRODIGY, SCHEDULEFREE_ADAMW
+from tuner.optimizers.means import ADAN, ADEMAMIX
+from tuner.optimizers.preconditioned import SHAMPOO, SOAP
 from tuner.optimizers.scaled import ADAFACTOR, LAMB, LION, MUON
 from tuner.optimizers.second_order import ADAHESSIAN, LBFGS, NEWTON_CG
 from tuner.optimizers.sharpness import SAM, SAM_ADAMW
@@ -23,6 +26,7 @@ ENTRIES: Final[dict[str, Optimizer]] = {
         *(NADAM, NADAMW, RADAM, AMSGRAD, ADAMAX),
         *(ADAFACTOR, LION, LAMB, MUON, SAM, SAM_ADAMW),
         *(LBFGS, NEWTON_CG, ADAHESSIAN),
+        *(ADAN, ADEMAMIX, SOAP, SHAMPOO, PRODIGY, SCHEDULEFREE_ADAMW),
     )
 }
 
@@ -99,6 +103,7 @@ def describe(entry: Optimizer) -> dict[str, Any]:
         },
         "batch": entry.batch,
         "whole_model": entry.whole_model,
+        "extra": entry.extra,
         "reference_lr": {"value": entry.reference, "source": entry.reference_source},
         "sizes": {
             size: [item.name for item in entry.parameters if size in item.sizes] for size in SIZES

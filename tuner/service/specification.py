@@ -18,6 +18,7 @@ from tuner.errors import InvalidMetric
 from tuner.optimizers import registry as optimizers
 from tuner.optimizers.check import check_ranges, check_splits
 from tuner.optimizers.expand import expand, size_for
+from tuner.optimizers.extras import needed
 from tuner.pruners import registry as pruners
 from tuner.pruners.base import Pruner
 from tuner.samplers import registry as samplers
@@ -116,6 +117,23 @@ def spec_of(text: str) -> StudySpec:
 def space_of(text: str) -> Space:
     """The space stored in a study's `expanded` column."""
     return Space.parse(loads(text)["parameters"])
+
+
+@lru_cache(maxsize=256)
+def extras_of(text: str, expanded: str) -> dict[str, list[str]]:
+    """The extras that a worker needs for a study's built-in task, each with its optimizers.
+
+    Args:
+        text: The study's `spec` column.
+        expanded: Its `expanded` column.
+    """
+    trial = spec_of(text).trial
+    if trial is None or trial.task is None:
+        return {}
+    space = space_of(expanded)
+    parameters = {name: dump_parameter(item) for name, item in space.parameters.items()}
+    own = tasks.own_optimizers(trial.task.get("groups", []))
+    return needed([*tasks.chosen_optimizers(trial.task, parameters), *own])
 
 
 @lru_cache(maxsize=256)

@@ -17,9 +17,10 @@ from tuner.core.messages import NewWorker, WorkerHeartbeat, WorkerLease
 from tuner.core.study import StudySpec
 from tuner.core.wire import dumps
 from tuner.errors import WorkerNotFound
+from tuner.optimizers import extras
 from tuner.service.asking import Ready, Reserved, Wanted, reserve
 from tuner.service.idempotency import Answer
-from tuner.service.specification import spec_of
+from tuner.service.specification import extras_of, spec_of
 from tuner.service.views import worker_view
 from tuner.storage import studies, trials, workers
 from tuner.storage.clock import rfc3339
@@ -149,13 +150,17 @@ def lease(tx: Tx, worker_id: str, body: WorkerLease, ready: Mapping[int, Ready])
 
 
 def why_idle(tx: Tx, study: Row[Any]) -> str | None:
-    """Why nothing runs in an active study: no live worker may run it; None if one may."""
+    """Why nothing runs in an active study: no live worker may or can run it; None if one can."""
     spec = spec_of(study.spec)
     if spec.trial is None:
         return None
     live = workers.live(tx, tx.now - LIVE_S)
-    if any(_may_run(worker, spec) for worker in live):
+    able = [worker for worker in live if _may_run(worker, spec)]
+    wanted = extras_of(study.spec, study.expanded)
+    if any(not _lacks(worker, wanted) for worker in able):
         return None
+    if able:
+        return _why_lacking(wanted)
     patterns = needs(spec.trial.runner)
     if not patterns:
         return "no live worker may run this study; start one with: tuner worker start"
@@ -193,7 +198,8 @@ def _offers(tx: Tx, worker: Row[Any], names: Sequence[str] | None) -> list[tuple
     found = []
     for study in studies.leasable(tx, names):
         spec = spec_of(study.spec)
-        if _may_run(worker, spec):
+        wanted = extras_of(study.spec, study.expanded)
+        if _may_run(worker, spec) and not _lacks(worker, wanted):
             found.append((study.id, spec))
     return found
 
@@ -203,6 +209,17 @@ def _may_run(worker: Row[Any], spec: StudySpec) -> bool:
     if trial is None or trial.kind not in json.loads(worker.runners):
         return False
     return permits(json.loads(worker.allow), trial.runner)
+
+
+def _lacks(worker: Row[Any], wanted: Mapping[str, Any]) -> list[str]:
+    return extras.lacking(json.loads(worker.labels), wanted)
+
+
+def _why_lacking(wanted: Mapping[str, list[str]]) -> str:
+    """No live worker has every extra; in the words of `why_idle`."""
+    parts = [f"{extra} ({', '.join(names)})" for extra, names in wanted.items()]
+    commands = "; ".join(extras.install(extra) for extra in wanted)
+    return f"no live worker has the extra {', '.join(parts)}; install it there with: {commands}"
 
 
 def _collect(taken: dict[int, Reserved], got: Reserved) -> None:

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from tuner.training.optimizers import build_optimizer
 from tuner.training.schedules import build_scheduler
-from tuner.training.stepping import take_step
+from tuner.training.stepping import evaluation_weights, take_step
 
 if TYPE_CHECKING:
     from tuner.training.loop import run_task
 
-__all__ = ["build_optimizer", "build_scheduler", "run_task", "take_step"]
+__all__ = [
+    "build_optimizer",
+    "build_scheduler",
+    "evaluation_weights",
+    "run_task",
+    "take_step",
+]
 
 
 def __getattr__(name: str) -> Any:

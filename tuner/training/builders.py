@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 import torch
 from torch import optim
 
+from tuner.optimizers.registry import ENTRIES
 from tuner.training.methods.adahessian import AdaHessian
 from tuner.training.methods.first_order import Lamb, Lion, PlainAdam
 from tuner.training.methods.lbfgs import LBFGS
@@ -135,6 +137,17 @@ def _lbfgs(weights: Weights, v: Values) -> optim.Optimizer:
     )
 
 
+def _borrowed(name: str) -> Builder:
+    """The builder of an optimizer that comes with an extra, imported when it is used."""
+
+    def build(weights: Weights, v: Values) -> optim.Optimizer:
+        module = importlib.import_module("tuner.training.borrowed")
+        made: optim.Optimizer = module.BUILDERS[name](weights, v)
+        return made
+
+    return build
+
+
 BUILDERS: Final[dict[str, Builder]] = {
     "sgd": _sgd,
     "momentum": _momentum,
@@ -161,4 +174,5 @@ BUILDERS: Final[dict[str, Builder]] = {
     "lbfgs": _lbfgs,
     "newton_cg": lambda weights, v: NewtonCG(weights, **v),
     "adahessian": lambda weights, v: AdaHessian(weights, power=v["power"], **_adam_like(v)),
+    **{name: _borrowed(name) for name, entry in ENTRIES.items() if entry.extra is not None},
 }

@@ -9,6 +9,7 @@ import torch
 
 from tuner.core.names import MISSING, OPTIMIZER, resolve
 from tuner.errors import Invalid
+from tuner.optimizers import extras
 from tuner.optimizers.registry import get, names
 from tuner.tasks.registry import OPTIONS
 from tuner.training.builders import BUILDERS
@@ -43,6 +44,7 @@ def build_optimizer(
     Raises:
         Invalid: If `params` has no `optimizer`, a value is not allowed, a group takes no layer,
             or the optimizers cannot be combined.
+        NotAvailable: If an optimizer's extra is not installed; it names the command.
         UnknownName: If an optimizer, or a key of a group, does not exist.
     """
     if OPTIMIZER not in params:
@@ -66,6 +68,7 @@ def build_optimizer(
 
 
 def _build(part: Assigned) -> torch.optim.Optimizer:
+    extras.require([part.optimizer])
     for parameter in get(part.optimizer).parameters:
         value = part.values[parameter.name]
         problem = parameter.problem(value)

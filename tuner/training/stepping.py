@@ -58,6 +58,35 @@ def searches_a_line(optimizer: torch.optim.Optimizer) -> bool:
     return isinstance(optimizer, torch.optim.LBFGS) or getattr(optimizer, "whole_model", False)
 
 
+@contextmanager
+def evaluation_weights(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Give the model the weights that are to be judged, where the optimizer trains others.
+
+    Schedule-free methods take gradients at one point and are judged at another, an average; they
+    have `eval` and `train` to change over. Other optimizers pass. Afterwards the trained weights
+    are back bit for bit, so that judging leaves no trace in the training.
+
+        with evaluation_weights(optimizer):
+            loss = validate(model)
+
+    Args:
+        optimizer: Any optimizer of torch or of `build_optimizer`.
+    """
+    switching = [o for o in getattr(optimizer, "members", [optimizer]) if hasattr(o, "eval")]
+    weights = [w for o in switching for group in o.param_groups for w in group["params"]]
+    kept = [weight.detach().clone() for weight in weights]
+    for member in switching:
+        member.eval()
+    try:
+        yield
+    finally:
+        for member in switching:
+            member.train()
+        with torch.no_grad():
+            for weight, value in zip(weights, kept, strict=True):
+                weight.copy_(value)
+
+
 def clip(weights: Iterable[torch.Tensor], norm: float) -> None:
     """Shorten the gradient over all weights to `norm` where it is longer.
 

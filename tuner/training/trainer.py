@@ -16,7 +16,14 @@ from tuner.training.problem import Problem
 from tuner.training.replicates import BestWeights, fresh_seed
 from tuner.training.schedules import NAMES as SCHEDULE
 from tuner.training.schedules import build_scheduler
-from tuner.training.stepping import Needs, clip, needs, searches_a_line, take_step
+from tuner.training.stepping import (
+    Needs,
+    clip,
+    evaluation_weights,
+    needs,
+    searches_a_line,
+    take_step,
+)
 
 _NOT_CLIPPED: Final = "warning: the optimizer searches along a line, so clip_norm is not used"
 
@@ -129,9 +136,10 @@ class Training:
         return taken.loss.item(), outputs[0]
 
     def _measure(self, train_loss: float, train_accuracy: float) -> dict[str, float]:
-        val_loss, val_accuracy = self._problem.validate()
-        if self._best is not None:
-            self._best.note(val_loss, self._model)
+        with evaluation_weights(self._optimizer):
+            val_loss, val_accuracy = self._problem.validate()
+            if self._best is not None:
+                self._best.note(val_loss, self._model)
         if val_loss < self._least:
             self._least, self._waited = val_loss, 0
         else:

@@ -28,6 +28,7 @@ from tuner.errors import (
     Unavailable,
     WorkerNotFound,
 )
+from tuner.optimizers import extras
 from tuner.worker import clock, devices
 from tuner.worker.allow import Allow
 from tuner.worker.attempt import Attempt
@@ -327,7 +328,7 @@ class Agent:
                 "devices": self.pool.describe(),
                 "runners": _RUNNERS if exact is None else [k for k in _RUNNERS if k in exact],
                 "allow": list(self._allow.rules),
-                "labels": {"platform": platform.system()},
+                "labels": {"platform": platform.system(), extras.LABEL: extras.label()},
             }
         )
         return str(answer["id"])

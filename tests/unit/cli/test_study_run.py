@@ -7,7 +7,8 @@ from tuner.cli.output import Output
 from tuner.cli.study_create import Flags, from_flags
 from tuner.cli.study_run import create_or_resume, differences, follow
 from tuner.core.study import StudySpec
-from tuner.errors import StudyExists, StudyNotFound, WorkerError
+from tuner.errors import NotAvailable, StudyExists, StudyNotFound, WorkerError
+from tuner.optimizers import extras
 
 
 class Calls:
@@ -45,6 +46,29 @@ def test_a_new_study_is_created(capsys):
     calls = Calls(None)
     assert create_or_resume(Output(), calls, FILE)["state"] == "active"
     assert "Created study s." in capsys.readouterr().err
+
+
+@pytest.fixture
+def without_extra(monkeypatch):
+    monkeypatch.setitem(extras.MODULES, "optimizers", "no_such_library")
+    extras.is_installed.cache_clear()
+    yield
+    extras.is_installed.cache_clear()
+
+
+def test_a_study_whose_optimizers_are_not_installed_is_refused_and_nothing_is_made(without_extra):
+    task = {"dataset": "digits", "model": "mlp", "optimizer": "soap"}
+    data = {**FILE, "trial": {"task": task}}
+    calls = Calls(None)
+    with pytest.raises(NotAvailable, match="soap needs no_such_library"):
+        create_or_resume(Output(), calls, data)
+    assert calls.study is None
+    calls = Calls({**STORED, **data})
+    with pytest.raises(NotAvailable):
+        create_or_resume(Output(), calls, {**data, "budget": {"trials": 9}})
+    assert calls.changes == []
+    finished = Calls({**STORED, **data, "state": "finished"})
+    assert create_or_resume(Output(), finished, data)["state"] == "finished"
 
 
 def test_the_same_study_goes_on_unchanged(capsys):

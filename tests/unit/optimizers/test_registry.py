@@ -9,14 +9,15 @@ from tuner.core.overrides import merge
 from tuner.errors import Invalid, UnknownName
 from tuner.optimizers.entry import LEARNING_RATE, SIZES
 from tuner.optimizers.expand import expand, size_for
+from tuner.optimizers.extras import MODULES
 from tuner.optimizers.registry import describe, get, names, parameter_default, parameter_names
 
 EVERY = [(name, parameter) for name in names() for parameter in get(name).parameters]
 IDS = [f"{name}.{parameter.name}" for name, parameter in EVERY]
 
 WHOLE = ("gd", "lbfgs", "newton_cg")
-# Their line search finds the rate.
-SEARCHED = {"lbfgs": "weight_decay", "newton_cg": "damping"}
+# They find the rate by themselves.
+SEARCHED = {"lbfgs": "weight_decay", "newton_cg": "damping", "prodigy": "d_coef"}
 
 
 def in_scale(parameter, value):
@@ -28,7 +29,8 @@ def in_scale(parameter, value):
 def test_the_registry_has_these_methods_in_order():
     assert " ".join(names()) == (
         "sgd momentum nesterov adam adamw rmsprop adagrad adadelta gd nadam nadamw radam amsgrad "
-        "adamax adafactor lion lamb muon sam sam_adamw lbfgs newton_cg adahessian"
+        "adamax adafactor lion lamb muon sam sam_adamw lbfgs newton_cg adahessian "
+        "adan ademamix soap shampoo prodigy schedulefree_adamw"
     )
 
 
@@ -202,6 +204,7 @@ def test_the_description_is_json_with_every_parameter_and_source(name):
     assert all(p["source"].startswith("range: ") for p in described["parameters"])
     assert described["sizes"]["small"] == [SEARCHED.get(name, "lr")]
     assert described["batch"] in ("any", "large", "full")
+    assert described["extra"] in (None, *MODULES)
     assert described["cost"]["hessian_vector_products"] == get(name).cost.products
 
 

@@ -275,7 +275,7 @@ def test_a_layer_decay_or_choice_that_cannot_be_is_refused(params):
         build_optimizer(Net(), {"optimizer": "adam", **params})
 
 
-@pytest.mark.parametrize("name", sorted({*names()} - {"lbfgs", "newton_cg"}))
+@pytest.mark.parametrize("name", sorted({*names()} - {"lbfgs", "newton_cg", "prodigy"}))
 def test_a_task_trains_with_groups_layer_decay_and_decay_on_weights(make_trial, name):
     task = {
         "dataset": "wine",
@@ -300,8 +300,12 @@ def test_a_task_whose_pattern_matches_no_layer_ends_before_the_first_epoch(make_
     assert trial.rows == {}
 
 
-def test_the_registry_knows_which_methods_work_on_the_whole_model():
-    model = nn.Linear(2, 2)
-    for name in names():
-        made = build_optimizer(model, {"optimizer": name})
-        assert getattr(made, "whole_model", False) is ENTRIES[name].whole_model
+@pytest.mark.parametrize("name", names())
+def test_the_registry_knows_which_methods_cannot_be_split_by_layer(name):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    params = {"optimizer": name, "layer_decay": 0.5}
+    if not ENTRIES[name].whole_model:
+        assert len(build_optimizer(model, params).param_groups) >= 2
+        return
+    with pytest.raises(Invalid):
+        build_optimizer(model, params)

@@ -210,9 +210,59 @@ def adadelta(w, i, h):
     return w
 
 
+def adan(w, i, h):
+    """Xie et al. 2022, algorithm 1, each beta for the paper's 1 - β, with bias correction."""
+    m = v = n = 0.0
+    before = None
+    for t in range(1, STEPS + 1):
+        g = gradient(w, i)
+        d = 0.0 if before is None else g - before
+        m = h["beta1"] * m + (1 - h["beta1"]) * g
+        v = h["beta2"] * v + (1 - h["beta2"]) * d
+        n = h["beta3"] * n + (1 - h["beta3"]) * (g + h["beta2"] * d) ** 2
+        step = m / (1 - h["beta1"] ** t) + h["beta2"] * v / (1 - h["beta2"] ** t)
+        w -= h["lr"] * step / (math.sqrt(n / (1 - h["beta3"] ** t)) + h["eps"])
+        w, before = w / (1 + h["lr"] * h["weight_decay"]), g
+    return w
+
+
+def ademamix(w, i, h):
+    """Pagliardini et al. 2024, algorithm 1, with the schedules of its section 3.1."""
+    m = s = v = 0.0
+    for t in range(1, STEPS + 1):
+        share = min(1.0, t / h["slow_warmup"])
+        fast, slow = math.log(h["beta1"]), math.log(h["beta3"])
+        beta3 = math.exp(fast * slow / ((1 - share) * slow + share * fast))
+        g = gradient(w, i)
+        m = h["beta1"] * m + (1 - h["beta1"]) * g
+        s = beta3 * s + (1 - beta3) * g
+        v = h["beta2"] * v + (1 - h["beta2"]) * g * g
+        root = math.sqrt(v / (1 - h["beta2"] ** t)) + h["eps"]
+        step = (m / (1 - h["beta1"] ** t) + share * h["alpha"] * s) / root
+        w -= h["lr"] * (step + h["weight_decay"] * w)
+    return w
+
+
+def schedulefree_adamw(w, i, h):
+    """Defazio et al. 2024, algorithm 1, at y, where the gradients are taken."""
+    x = y = z = w
+    v = total = 0.0
+    for t in range(1, STEPS + 1):
+        g = gradient(y, i)
+        v = h["beta2"] * v + (1 - h["beta2"]) * g * g
+        root = math.sqrt(v / (1 - h["beta2"] ** t)) + h["eps"]
+        z -= h["lr"] * (g / root + h["weight_decay"] * y)
+        weight = t ** h["r"] * h["lr"] ** 2
+        total += weight
+        x = (1 - weight / total) * x + weight / total * z
+        y = (1 - h["beta1"]) * z + h["beta1"] * x
+    return y
+
+
 REFERENCE = {f.__name__: f for f in (sgd, momentum, nesterov, adam, adamw, rmsprop)}
 REFERENCE |= {f.__name__: f for f in (adagrad, adadelta, nadam, nadamw, radam, amsgrad)}
 REFERENCE |= {f.__name__: f for f in (adamax, lion, adahessian)}
+REFERENCE |= {f.__name__: f for f in (adan, ademamix, schedulefree_adamw)}
 REFERENCE["gd"] = sgd
 # Values far from every default, so that none can stand in for another.
 UNUSUAL = {
@@ -228,9 +278,15 @@ UNUSUAL = {
     "bias_correction": True,
     "momentum_decay": 0.05,
     "power": 0.6,
+    "beta3": 0.9,
+    "slow_warmup": 10,
+    "r": 0.5,
 }
 # Their updates join the weights: tests of their own.
 JOINED = {"adafactor", "lamb", "muon", "sam", "sam_adamw", "lbfgs", "newton_cg"}
+JOINED |= {"soap", "shampoo", "prodigy"}
+# What they keep depends on the weights' shape.
+SHAPED = {"muon", "lbfgs", "soap", "shampoo"}
 
 
 class Quadratic(torch.nn.Module):
@@ -311,7 +367,7 @@ def floats_in(state):
     return state.numel() if torch.is_tensor(state) and state.dim() > 0 else 0
 
 
-@pytest.mark.parametrize("name", sorted(set(names()) - {"muon", "lbfgs"}))
+@pytest.mark.parametrize("name", sorted(set(names()) - SHAPED))
 def test_the_state_is_as_large_as_the_entry_says(name):
     model = Quadratic()
     optimizer = build_optimizer(model, {"optimizer": name})
@@ -339,6 +395,7 @@ def test_a_step_costs_what_the_entry_says(name):
         ("lbfgs", "history", 0),
         ("lbfgs", "history", 2.5),
         ("rmsprop", "lr", True),
+        ("ademamix", "slow_warmup", 0),
     ],
 )
 def test_a_value_that_the_method_cannot_take_is_refused_before_the_first_step(name, key, value):

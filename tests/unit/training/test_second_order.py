@@ -233,11 +233,12 @@ def test_every_optimizer_converges_on_a_convex_problem(name):
     known = {p.name for p in ENTRIES[name].parameters}
     own = {} if name in ("lbfgs", "newton_cg") else {k: slow[k] for k in slow if k in known}
     own |= {
-        **{key: {"lr": 0.5} for key in ("sgd", "gd", "adagrad")},
+        **{key: {"lr": 0.5} for key in ("sgd", "gd", "adagrad", "shampoo")},
         **{key: {"lr": 0.05, "rho": 1e-3} for key in ("sam", "sam_adamw")},
         "adadelta": {"lr": 5.0},
         "radam": {"lr": 0.2},
         "adafactor": {"lr": 1.0, "eps": 0.5},
+        "prodigy": {"lr": 1.0},
     }.get(name, {})
     optimizer = build_optimizer(model, {"optimizer": name, **own})
     first = loss().item()
