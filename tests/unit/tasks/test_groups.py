@@ -51,7 +51,7 @@ def test_a_group_may_set_what_every_chosen_optimizer_has():
     ("groups", "path"),
     [
         ([{"match": "x", "learning_rate": 1}], "trial.task.groups[0].learning_rate"),
-        ([{"match": "x"}, {"match": "y", "optimizer": "adan"}], "trial.task.groups[1].optimizer"),
+        ([{"match": "x"}, {"match": "y", "optimizer": "adann"}], "trial.task.groups[1].optimizer"),
         ([{"name": "x"}], "trial.task.groups[0]"),
         ({"match": "x"}, "trial.task.groups"),
         ([{"match": "x"}] * 65, "trial.task.groups"),
