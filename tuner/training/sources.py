@@ -97,15 +97,15 @@ def _state(options: Options) -> tuple[Any, ...]:
         root = Path(options.get("root", "."))
         if not root.is_dir() and not options.get("download"):
             raise _missing("trial.task.root", root, "folder")
-        return ()
+        return (str(root.resolve()), *(_stamp(root) if root.is_dir() else ()))
     path = Path(options["dataset"])
     if place == "folder":
         if not path.is_dir():
             raise _missing(_DATASET, path, "folder")
-        return tuple((str(file), _stamp(file)) for file in image_files(path))
+        return tuple((str(file), _stamp(file)) for file in image_files(path.resolve()))
     if not path.is_file():
         raise _missing(_DATASET, path, "file")
-    return _stamp(path)
+    return (str(path.resolve()), *_stamp(path))
 
 
 def _stamp(file: Path) -> tuple[int, int]:
