@@ -8,7 +8,7 @@
       Conflict 409             StudyExists  TrialFinished  LeaseLost  AlreadyReported
                                AlreadyTold  BudgetSpent  StoreOwned
       Unavailable 503          DatabaseUnavailable  SchemaOutdated  ServerUnreachable
-      WorkerError 500          ObjectiveNotFound  ObjectiveFailed
+      WorkerError 500          ObjectiveNotFound  ObjectiveFailed  BadData
     TrialStopped (BaseException, a signal)
 
 An error crosses process and machine boundaries unchanged: it pickles, and
@@ -310,6 +310,12 @@ class ObjectiveFailed(WorkerError):
     """The objective raised an error."""
 
     code, title = "objective-failed", "Objective failed"
+
+
+class BadData(WorkerError):
+    """Data, a loss or a metric with which no trial of the task can run on this worker."""
+
+    code, title = "bad-data", "Data cannot be used"
 
 
 class TrialStopped(BaseException):

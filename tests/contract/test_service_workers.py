@@ -107,6 +107,40 @@ def test_a_built_in_task_needs_no_permission_but_a_runner(service):
     assert len(Worker(service, runners=["task"]).lease(1, [name])) == 1
 
 
+OWN_TASK = {
+    "task": {"dataset": "/data/cars.csv", "model": "nets:build", "loss": "nets:loss", "epochs": 1}
+}
+
+
+@pytest.mark.parametrize(
+    ("allow", "fits"),
+    [
+        ([], False),
+        (["nets:build", "nets:loss"], False),
+        (["file:/data/cars.csv", "nets:build"], False),
+        (["file:/data/*.csv", "nets:*"], True),
+        (["*"], True),
+    ],
+)
+def test_a_task_with_code_of_the_users_is_offered_to_whom_allows_all_of_it(service, allow, fits):
+    name = service.new_study(
+        trial=OWN_TASK, objective=["val_loss", "minimize"], space={"optimizers": ["sgd"]}
+    )
+    assert len(Worker(service, allow=allow).lease(1, [name])) == int(fits)
+
+
+def test_a_task_that_needs_rights_names_them_while_nobody_has_them(fresh_service):
+    service = fresh_service
+    name = service.new_study(
+        trial=OWN_TASK, objective=["val_loss", "minimize"], space={"optimizers": ["sgd"]}
+    )
+    Worker(service, allow=["nets:build"])
+    said = "--allow nets:build --allow nets:loss --allow file:/data/cars.csv"
+    assert said in service.study(name)["state_reason"]
+    Worker(service, allow=["nets:*", "file:/data/cars.csv"])
+    assert service.study(name)["state_reason"] is None
+
+
 SOAP = {"task": {"dataset": "digits", "model": "mlp", "epochs": 1}}
 GROUPED = {"task": {**SOAP["task"], "groups": [{"match": "4", "optimizer": "adan"}]}}
 

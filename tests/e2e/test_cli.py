@@ -212,6 +212,28 @@ def test_what_is_exported_can_be_imported(tuner, study, folder):
     assert tuner("study", "delete", "copy", "--yes").code == 0
 
 
+def test_studies_of_the_same_optimizers_are_compared(tuner, folder):
+    lines = "".join(
+        f'{{"params": {{"optimizer": "{name}", "{name}.lr": 0.01}}, "state": "complete",'
+        f' "values": {{"val_loss": {value}}}}}\n'
+        for name, value in (("sgd", 0.5), ("adam", 0.4))
+    )
+    for task in ("one", "two"):
+        options = ["--optimizers", "sgd,adam", "--metric", "val_loss", "--trials", "9"]
+        assert tuner("study", "create", task, *options).code == 0
+        assert tuner("study", "import", task, "-", stdin=lines).out == "2\n"
+    assert "adam has the best mean rank" in tuner("study", "compare", "one", "two").out
+    assert tuner("study", "compare", "one", "two", "--json").json["studies"] == ["one", "two"]
+    for name, start in (("c.html", b"<!doctype html"), ("c.md", b"# "), ("c.json", b"{")):
+        assert tuner("study", "compare", "one", "two", "--output", name).code == 0
+        assert (folder / name).read_bytes().lower().startswith(start)
+    assert tuner("study", "compare", "one", "three").code == 3
+    assert tuner("study", "compare").code == 2
+    assert tuner("study", "compare", "one", "--format", "pdf").code == 2
+    for task in ("one", "two"):
+        assert tuner("study", "delete", task, "--yes").code == 0
+
+
 def test_reports_and_exports_are_written_to_files(tuner, study, folder):
     tell(tuner, "0.5")
     for name, start in (("r.html", b"<!doctype html"), ("r.md", b"# "), ("r.json", b"{")):
@@ -220,6 +242,9 @@ def test_reports_and_exports_are_written_to_files(tuner, study, folder):
     for name, start in (("t.csv", b"number,"), ("t.parquet", b"PAR1"), ("t.jsonl", b"{")):
         assert tuner("study", "export", "quad", "-o", name).code == 0
         assert (folder / name).read_bytes().startswith(start)
+    refused = tuner("study", "compare", "quad", "quad")
+    assert refused.code == 2
+    assert "'quad' has no result of any optimizer" in refused.err
     for verb, name in (("report", "r.pdf"), ("export", "t.html")):
         refused = tuner("study", verb, "quad", "-o", name)
         assert (refused.code, name in refused.err, (folder / name).exists()) == (2, True, False)

@@ -134,6 +134,15 @@ def test_the_command_is_run_with_its_optional_group(folder, run):
     assert {trial["params"]["optimizer"] for trial in found} == {"sgd", "momentum"}
 
 
+def test_own_code_is_trained_by_every_kind_of_optimizer(folder, run):
+    assert "wrote" in run("examples/own_model.py")
+    text = run("-m", "tuner", "study", "run", "examples/own_model.yaml", "--workers", "2")
+    assert text.splitlines()[0].split()[:3] == ["OPTIMIZER", "TRIAL", "VAL_BRIER"]
+    found = trials(folder, "own-model")
+    assert {trial["state"] for trial in found} <= {"complete", "pruned"}
+    assert {trial["params"]["optimizer"] for trial in found} == {"lbfgs", "adam", "nesterov"}
+
+
 def test_every_example_has_a_test():
     """A file that is not named here is run by nobody."""
     others = {"demo.yaml", "demo.sh", "serve.sh", "digits.yaml", "train.py"}

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tuner.analysis.advice.collect import answer
+from tuner.analysis.comparison.profile import compare_studies
+from tuner.analysis.comparison.several import render as render_several
 from tuner.analysis.evidence import Evidence
 from tuner.analysis.export import export
 from tuner.analysis.importance import importance
@@ -13,7 +15,7 @@ from tuner.analysis.report import build_report, render
 from tuner.core.wire import encode_metric
 from tuner.errors import FieldError, UnknownName
 
-KINDS = ("report", "advice", "importance", "export")
+KINDS = ("report", "advice", "importance", "export", "comparison")
 CONTENT_TYPES = {
     "json": "application/json",
     "md": "text/markdown; charset=utf-8",
@@ -28,10 +30,12 @@ def run(request: Mapping[str, Any]) -> dict[str, Any]:
     """Answer one request; picklable, so that a process pool can call it.
 
     Args:
-        request: `{kind: report | advice | importance | export, study, trials, measurements?, format?,
-            metric?}`; measurements are rows `{number, attempt, step, metric, value}` or columns
-            of these names, with `metric` an index into `metrics`; `format` is json (default), md or html for a report, jsonl (default), csv
-            or parquet for an export; `metric` names the objective whose importance is asked for.
+        request: `{kind: report | advice | importance | export, study, trials, measurements?,
+            format?, metric?}`, or `{kind: comparison, studies: [{study, trials, measurements?}, …],
+            format?}`; measurements are rows `{number, attempt, step, metric, value}` or columns
+            of these names, with `metric` an index into `metrics`; `format` is json (default), md
+            or html for a report or comparison, jsonl (default), csv or parquet for an export;
+            `metric` names the objective whose importance is asked for.
 
     Returns:
         `{content_type, body}`: a dict where the content is JSON, else text, or bytes for parquet.
@@ -39,7 +43,10 @@ def run(request: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UnknownName: If the kind or the format does not exist.
     """
-    kind, study, trials = request["kind"], request["study"], request["trials"]
+    kind = request["kind"]
+    if kind == "comparison":
+        return _comparison(request)
+    study, trials = request["study"], request["trials"]
     measurements = _rows(request.get("measurements") or ())
     if kind == "importance":
         body = importance(study, trials, measurements, request.get("metric"))
@@ -59,6 +66,18 @@ def run(request: Mapping[str, Any]) -> dict[str, Any]:
     raise UnknownName(
         f"Unknown kind of analysis {kind!r}.", errors=[FieldError("kind", kind, list(KINDS))]
     )
+
+
+def _comparison(request: Mapping[str, Any]) -> dict[str, Any]:
+    found = compare_studies(
+        [
+            (item["study"], item["trials"], _rows(item.get("measurements") or ()))
+            for item in request["studies"]
+        ]
+    )
+    format_ = request.get("format") or "json"
+    content = found if format_ == "json" else render_several(found, format_)
+    return {"content_type": CONTENT_TYPES[format_], "body": content}
 
 
 def _rows(

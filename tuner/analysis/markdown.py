@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tuner.analysis import wording
+from tuner.analysis.blocks import Block, Bullets, Chart, Section, Sheet, Text
+from tuner.analysis.comparison.sections import sections
 from tuner.analysis.wording import Table, duration, number
 
 # an underscore inside a word and a # inside a line are plain text to every Markdown
@@ -43,6 +45,7 @@ def render(report: Mapping[str, Any]) -> str:
         f"# Study {escape(str(study['name']))}",
         " ".join(escape(line) for line in wording.headline(report)),
         _facts(report),
+        *_comparison(report),
         *_advice(report["advice"]),
         *_best(report),
         *_optimizers(report),
@@ -61,9 +64,30 @@ def render(report: Mapping[str, Any]) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _fence(text: str) -> str:
-    # JSON escapes newlines, so no line of user text can begin with the fence
-    return f"```json\n{text}\n```"
+def _fence(text: str, language: str = "json") -> str:
+    # JSON and Python write newlines escaped, so no line of user text can begin with the fence
+    return f"```{language}\n{text}\n```"
+
+
+def _comparison(report: Mapping[str, Any]) -> list[str]:
+    found = report["comparison"]
+    return [] if found is None else [part for s in sections(found) for part in section(s)]
+
+
+def section(part: Section, level: int = 2) -> list[str]:
+    """A section's heading and blocks; a chart is its reading and its table."""
+    heading = f"{'#' * level} {escape(part.title)}"
+    return [heading, *(text for block in part.blocks for text in _block(block))]
+
+
+def _block(block: Block) -> Iterable[str]:
+    if isinstance(block, Text):
+        return [f"**{escape(block.text)}**" if block.is_lead else escape(block.text)]
+    if isinstance(block, Bullets):
+        return ["\n".join(f"- {escape(item)}" for item in block.lines)]
+    if isinstance(block, Sheet | Chart):
+        return [escape(block.caption), table(block.table)]
+    return [escape(f"{block.caption}:"), _fence(block.text.rstrip(), block.language)]
 
 
 def _facts(report: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tuner.analysis.blocks import Block, Bullets, Chart, Code, Sheet, Text
 from tuner.analysis.figures import finite
 from tuner.analysis.wording import NONE, Table, number
 
@@ -105,6 +106,34 @@ def figure(
         f"<details{' open' if is_open else ''}><summary>Data of this chart</summary>"
         f"{table(data, caption)}</details></figure>"
     )
+
+
+def blocks(parts: Iterable[Block], drawn: Mapping[str, Any]) -> str:
+    """A section's blocks.
+
+    Args:
+        parts: In their order.
+        drawn: The page's figures by name; a chart that is not among them is left out.
+    """
+    return "".join(_block(part, drawn) for part in parts)
+
+
+def _block(part: Block, drawn: Mapping[str, Any]) -> str:
+    if isinstance(part, Text):
+        return paragraph(part.text, "lead" if part.is_lead else "said")
+    if isinstance(part, Bullets):
+        return bullets(part.lines)
+    if isinstance(part, Sheet):
+        return table(part.table, part.caption, "wide" if part.is_wide else "")
+    if isinstance(part, Chart):
+        return figure(part.key, drawn, part.caption, part.table)
+    return code(part)
+
+
+def code(part: Code) -> str:
+    """A program under its caption."""
+    caption = f'<p class="caption">{html.escape(part.caption)}</p>'
+    return f'{caption}<pre tabindex="0">{html.escape(part.text)}</pre>'
 
 
 def history_table(report: Mapping[str, Any]) -> Table:

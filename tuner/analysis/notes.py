@@ -10,11 +10,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tuner.analysis.evidence import Evidence
+from tuner.analysis.comparison.inclusions import INCLUSIONS, Inclusion, reaches
+from tuner.analysis.evidence import Evidence, parameters_of
 
-# the second contains the first as a special case (Choi et al. 2019, arXiv:1910.05446), so tuned
-# well enough it is never worse
-INCLUSIONS = (("sgd", "momentum"), ("sgd", "nesterov"))
+_COMPARED = (
+    "The best of many search trials is partly luck. What is said about the optimizers rests on the "
+    "runs of their settings on fresh seeds; best values of the search do not."
+)
 
 
 def repeats(evidence: Evidence) -> dict[str, Any]:
@@ -38,10 +40,11 @@ def notes(evidence: Evidence, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         evidence: The study.
         rows: The table per optimizer.
     """
-    found = [_noise(repeats(evidence)), *_unfinished(evidence)]
+    is_compared = bool(evidence.study.get("compare"))
+    found = [_COMPARED if is_compared else _noise(repeats(evidence)), *_unfinished(evidence)]
     if len(rows) > 1:
         found += _unequal(rows)
-    if not evidence.is_multi:
+    if not evidence.is_multi and not is_compared:
         found += _inclusion(evidence, rows)
     if evidence.results and evidence.objective.source == "best":
         found.append(
@@ -91,8 +94,19 @@ def _inclusion(evidence: Evidence, rows: Sequence[Mapping[str, Any]]) -> list[st
     best = {row["optimizer"]: row["best"]["value"] for row in rows if row["best"]}
     cost = evidence.objective.cost
     return [
-        f"{special} came out ahead of {general}, which contains it as a special case: {general} "
-        "is under-tuned here, its range is too narrow, or the difference is noise."
-        for special, general in INCLUSIONS
-        if special in best and general in best and cost(best[special]) < cost(best[general])
+        f"{item.special} came out ahead of {item.general}, which contains it as a special case "
+        f"({item.condition}): {item.general} is under-tuned here, its range is too narrow, or the "
+        "difference is noise."
+        for item in INCLUSIONS
+        if item.special in best
+        and item.general in best
+        and cost(best[item.special]) < cost(best[item.general])
+        and _is_near(evidence, item)
     ]
+
+
+def _is_near(evidence: Evidence, item: Inclusion) -> bool:
+    """Whether the general method may be expected to become the special one in this study."""
+    parameters = parameters_of(evidence.study)
+    in_range = all(reaches(need, item.general, parameters)[0] for need in item.needs)
+    return in_range or not item.is_limit

@@ -16,18 +16,20 @@ from importlib.resources import files
 from typing import Any
 
 from tuner.analysis import figures, markup, panels, wording
+from tuner.analysis.comparison.charts import charts as comparison_charts
+from tuner.analysis.comparison.sections import sections as comparison_sections
 from tuner.analysis.markup import section
 from tuner.analysis.wording import duration, number
 
+NOSCRIPT = (
+    '<noscript><p class="note">Charts need JavaScript; the table under each one holds its '
+    "numbers.</p></noscript>"
+)
 MARKS = "filled complete, hollow stopped early or running, × diverged, | failed"
 
 
 def render(report: Mapping[str, Any]) -> str:
     """The whole page."""
-    plotly = (files("plotly") / "package_data" / "plotly.min.js").read_text("utf-8")
-    assets = files("tuner.analysis") / "assets"
-    script = (assets / "report.js").read_text("utf-8")
-    style = (assets / "report.css").read_text("utf-8")
     charts = {
         "history": figures.history(report) if report["history"]["points"] else None,
         "pareto": figures.front(report),
@@ -37,7 +39,23 @@ def render(report: Mapping[str, Any]) -> str:
         "slices": panels.slices(report),
     }
     drawn = {name: figure for name, figure in charts.items() if figure and figure["data"]}
-    title = html.escape(f"Study {report['study']['name']}")
+    if report["comparison"] is not None:
+        drawn |= comparison_charts(report["comparison"], figures.optimizer_styles(report))
+    return document(f"Study {report['study']['name']} – report", _body(report, drawn), drawn)
+
+
+def document(title: str, body: str, drawn: Mapping[str, Any]) -> str:
+    """A page around its body.
+
+    Args:
+        title: Plain text.
+        body: HTML.
+        drawn: The figures by name.
+    """
+    plotly = (files("plotly") / "package_data" / "plotly.min.js").read_text("utf-8")
+    assets = files("tuner.analysis") / "assets"
+    script = (assets / "report.js").read_text("utf-8")
+    style = (assets / "report.css").read_text("utf-8")
     return "\n".join(
         [
             "<!doctype html>",
@@ -47,11 +65,11 @@ def render(report: Mapping[str, Any]) -> str:
             f'<meta http-equiv="Content-Security-Policy" content="{_policy(plotly, script)}">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             '<meta name="color-scheme" content="light dark">',
-            f"<title>{title} – report</title>",
+            f"<title>{html.escape(title)}</title>",
             f"<style>{style}</style>",
             "</head>",
             "<body>",
-            _body(report, drawn),
+            body,
             f'<script type="application/json" id="figures">{_json(drawn)}</script>',
             f"<script>{plotly}</script>",
             f"<script>{script}</script>",
@@ -83,8 +101,10 @@ def _json(data: Any) -> str:
 
 
 def _body(report: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
+    compared = _comparison(report, drawn)
     sections = [
-        ("result", "Result", _result(report)),
+        *compared,
+        ("result", "Best trial of the search" if compared else "Result", _result(report)),
         ("advice", "What to do next", markup.advice(report["advice"])),
         ("pareto", "Pareto front", _pareto(report, drawn)),
         ("optimizers", "Best per optimizer", _optimizers(report, drawn)),
@@ -105,8 +125,7 @@ def _body(report: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
             _header(report),
             f'<nav aria-label="Sections"><ul>{links}</ul></nav>',
             "<main>",
-            '<noscript><p class="note">Charts need JavaScript; the table under each one holds '
-            "its numbers.</p></noscript>",
+            NOSCRIPT,
             *(section(key, title, content) for key, title, content in shown),
             "</main>",
             _footer(report),
@@ -167,6 +186,12 @@ def _result(report: Mapping[str, Any]) -> str:
     left = markup.table(wording.params_table(best), "Parameters of the best trial")
     right = markup.table((["final metric", "value"], metrics + effort), "Its metrics at the end")
     return "".join(parts) + f'<div class="two">{left}{right}</div>'
+
+
+def _comparison(report: Mapping[str, Any], drawn: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    found = report["comparison"]
+    parts = [] if found is None else comparison_sections(found)
+    return [(part.key, part.title, markup.blocks(part.blocks, drawn)) for part in parts]
 
 
 def _pareto(report: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:

@@ -12,6 +12,8 @@ from typing import Any
 
 from tuner.analysis import markdown, page, series, summary
 from tuner.analysis.advice.collect import advise
+from tuner.analysis.comparison.build import comparison
+from tuner.analysis.comparison.contest import searched
 from tuner.analysis.diagnosis.examine import diagnostics, findings_of
 from tuner.analysis.evidence import Evidence
 from tuner.analysis.importance import explain
@@ -25,6 +27,7 @@ SPEC_KEYS = (
     "objectives",
     "constraints",
     "space",
+    "compare",
     "sampler",
     "pruner",
     "budget",
@@ -45,17 +48,20 @@ def build_report(
         trials: Its Trial objects.
         measurements: Rows `{number, attempt, step, metric, value}`.
     """
-    evidence = Evidence.read(study, trials, measurements)
+    whole = Evidence.read(study, trials, measurements)
+    # runs on fresh seeds confirm what the search found; they are no results of the search
+    evidence = searched(whole)
     rows = summary.per_optimizer(evidence)
     explained = explain(evidence)
-    findings = findings_of(evidence)
+    findings = findings_of(whole)
     order = [row["name"] for row in explained["parameters"]]
     best = None if evidence.is_multi or not evidence.results else evidence.results[0]
     return {
-        "study": _head(evidence),
-        "advice": advise(evidence, explained, findings),
-        "counts": summary.counts(evidence.trials),
-        "timing": summary.timing(evidence),
+        "study": _head(whole),
+        "advice": advise(whole, explained, findings),
+        "counts": summary.counts(whole.trials),
+        "timing": summary.timing(whole),
+        "comparison": comparison(whole),
         "best": summary.describe(evidence, best),
         "pareto": series.front(evidence),
         "optimizers": rows,
@@ -63,10 +69,10 @@ def build_report(
         "curves": series.curves(evidence),
         "importance": explained,
         "slices": series.slices(evidence, order),
-        "diagnostics": diagnostics(evidence, findings),
-        "failures": summary.failures(evidence),
-        "notes": notes(evidence, rows),
-        "reproducibility": _reproducibility(evidence),
+        "diagnostics": diagnostics(whole, findings),
+        "failures": summary.failures(whole),
+        "notes": notes(whole, rows),
+        "reproducibility": _reproducibility(whole),
     }
 
 

@@ -167,7 +167,15 @@ def study_name(request: Request) -> str:
     Raises:
         StudyNotFound: If it is no study name at all, so that none can have it.
     """
-    name = str(request.path_params["name"])
+    return check_study_name(str(request.path_params["name"]))
+
+
+def check_study_name(name: str) -> str:
+    """The name, if it is one that a study can have.
+
+    Raises:
+        StudyNotFound: If it is not.
+    """
     if not STUDY_NAME.fullmatch(name):
         raise StudyNotFound(
             f"There is no study {name[:140]!r}.", hint="`tuner study list` shows all."

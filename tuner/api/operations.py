@@ -99,6 +99,7 @@ def documented(  # noqa: PLR0913  keywords of one declaration
     parameters: tuple[Query | dict[str, Any], ...] = (),
     example: Any = None,
     name: str | None = None,
+    missing: bool = False,
 ) -> dict[str, Any]:
     """The keywords of a route that document what its endpoint does.
 
@@ -111,13 +112,14 @@ def documented(  # noqa: PLR0913  keywords of one declaration
         parameters: Query parameters and headers.
         example: An example of the body.
         name: The operation's name where it is not the function's.
+        missing: Whether it answers 404 though its path names nothing.
     """
     given = answers or {200: None}
     responses = {str(code): _answer(schema) for code, schema in given.items()}
     usual = next(iter(given))
     if content is not None:
         responses[str(usual)]["content"] = content
-    extra: dict[str, Any] = {"responses": responses | _problems(path, body)}
+    extra: dict[str, Any] = {"responses": responses | _problems(path, body, missing)}
     listed = [
         {"name": name, "in": "path", "required": True, "schema": _PATHS[name]}
         for name in re.findall(r"{(\w+)}", path)
@@ -143,9 +145,9 @@ def _answer(schema: str | None) -> dict[str, Any]:
     return {"description": schema, "content": {"application/json": {"schema": ref(schema)}}}
 
 
-def _problems(path: str, body: str | None) -> dict[str, Any]:
+def _problems(path: str, body: str | None, missing: bool) -> dict[str, Any]:
     codes = [400, 401, 422, 500, 503]
-    if "{" in path:
+    if missing or "{" in path:
         codes.append(404)
     codes += [403, 409, 413, 415] if body is not None else [403, 409]
     problem = {"content": {CONTENT_TYPE: {"schema": ref("Problem")}}}

@@ -1,4 +1,4 @@
-"""What a study has found: best trials, importance, reports and exports."""
+"""What studies have found: best trials, importance, reports, exports and comparisons."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from starlette.responses import Response
 
 from tuner.api.answers import document, ok
 from tuner.api.context import manager
-from tuner.api.inputs import Query, no_query, query, study_name
+from tuner.api.inputs import Query, check_study_name, no_query, query, study_name
 from tuner.api.operations import documented
 from tuner.api.operations import router as new_router
+from tuner.errors import Invalid
 
 router = new_router("studies")
 _TEXT: Final = {"schema": {"type": "string"}}
 _BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
 _REPORT: Final = Query(
     "format", "The report's form.", "choice", "json", choices=("json", "md", "html")
+)
+_MOST_STUDIES: Final = 32
+_STUDIES: Final = Query(
+    "studies", "Names of studies, at least one and at most 32.", "text", high=128, many=True
 )
 _EXPORT: Final = Query(
     "format", "The table's form.", "choice", "jsonl", choices=("jsonl", "csv", "parquet")
@@ -85,3 +90,31 @@ async def export(request: Request) -> Response:
     form = query(request, _EXPORT)["format"]
     name = study_name(request)
     return document(await manager(request).export(name, form), f"{name}.{form}")
+
+
+@router.get(
+    **documented(
+        "/comparison",
+        parameters=(_STUDIES, _REPORT),
+        content={
+            "application/json": {"schema": {"type": "object"}},
+            "text/markdown": _TEXT,
+            "text/html": _TEXT,
+        },
+        missing=True,
+    )
+)
+async def compare(request: Request) -> Response:
+    """Several studies of the same optimizers side by side, each one task."""
+    given = query(request, _STUDIES, _REPORT)
+    names = [name for name in given["studies"] or () if name]
+    if not 1 <= len(set(names)) <= _MOST_STUDIES:
+        raise Invalid.at(
+            "studies",
+            f"expected names of 1 to {_MOST_STUDIES} studies.",
+            found=len(set(names)),
+            allowed=f"1 to {_MOST_STUDIES} names",
+        )
+    for name in names:
+        check_study_name(name)
+    return document(await manager(request).comparison(names, given["format"]))

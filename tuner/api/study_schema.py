@@ -21,6 +21,7 @@ from tuner.samplers import registry as samplers
 from tuner.tasks.groups import DOC, GROUPS, MOST, NAME
 from tuner.tasks.option import Option
 from tuner.tasks.registry import OPTIONS
+from tuner.tasks.source import MOST_READS, READS, READS_DOC
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 ROOT: Final = "Study"
@@ -270,8 +271,10 @@ def _task() -> dict[str, Any]:
         "properties": {
             **{option.name: _option(option) for option in OPTIONS.values()},
             GROUPS: _groups(),
+            READS: _reads(),
         },
         "required": [option.name for option in OPTIONS.values() if option.required],
+        "oneOf": [{"required": ["dataset"]}, {"required": ["data"]}],
         "additionalProperties": False,
     }
 
@@ -297,6 +300,22 @@ def _groups() -> dict[str, Any]:
     }
 
 
+def _reads() -> dict[str, Any]:
+    name = {"type": "string", "pattern": r"^[A-Za-z_][A-Za-z0-9_-]{0,127}$"}
+    return {
+        "description": READS_DOC,
+        "anyOf": [
+            {"type": "array", "items": name, "maxItems": MOST_READS},
+            {
+                "type": "object",
+                "propertyNames": name,
+                "additionalProperties": _SCALAR,
+                "maxProperties": MOST_READS,
+            },
+        ],
+    }
+
+
 def _option(option: Option) -> dict[str, Any]:
     schema: dict[str, Any] = {"description": option.doc}
     if option.type == "categorical":
@@ -304,8 +323,14 @@ def _option(option: Option) -> dict[str, Any]:
             optimizers.names() if option.name == "optimizer" else []
         )
         schema["type"] = "string"
-        if choices:
+        if choices and option.pattern:
+            schema["anyOf"] = [{"enum": choices}, {"pattern": f"^(?:{option.pattern})$"}]
+        elif choices:
             schema["enum"] = choices
+    elif option.type in ("bool", "text"):
+        schema["type"] = "boolean" if option.type == "bool" else "string"
+        if option.pattern:
+            schema["pattern"] = f"^(?:{option.pattern})$"
     else:
         schema["type"] = "integer" if option.type == "int" else "number"
         schema |= {

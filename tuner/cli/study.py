@@ -3,6 +3,7 @@
 from tuner.cli import (
     study_advise,
     study_change,
+    study_compare,
     study_create,
     study_read,
     study_run,
@@ -20,6 +21,7 @@ app.command("trials")(study_read.trials)
 app.command("watch")(study_watch.watch)
 app.command("report")(study_read.report)
 app.command("advise")(study_advise.advise)
+app.command("compare")(study_compare.compare)
 app.command("export")(study_read.export)
 app.command("import")(study_change.import_)
 app.command("edit")(study_change.edit)

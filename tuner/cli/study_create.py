@@ -12,6 +12,7 @@ import typer
 from tuner.cli import extras, grammar, studyfile
 from tuner.cli.options import Json
 from tuner.cli.session import Session, open_session
+from tuner.core.study import StudySpec
 from tuner.errors import Conflict, Invalid, StudyExists
 
 EPILOG: Final = (
@@ -274,7 +275,7 @@ def _trial(runner: dict[str, Any]) -> dict[str, Any]:
     """The key `trial`, empty without a runner."""
     trial: dict[str, Any] = {}
     if runner["task"] is not None:
-        dataset, slash, model = runner["task"].partition("/")
+        dataset, slash, model = runner["task"].rpartition("/")
         if not slash or not dataset or not model:
             raise Invalid(f"--task {runner['task']!r} names no data set and model.", hint=_TASK)
         options = grammar.pairs(runner["set"] or [], "An option of the task is --set KEY=VALUE")
@@ -308,6 +309,8 @@ def _show_expanded(session: Session, data: dict[str, Any]) -> None:
     with session.any_client() as client:
         study = client.rest.create_study(data, dry_run=True)
     session.out.warn(study)
+    for key, path in studyfile.missing_paths(StudySpec.read(data)):
+        session.out.say(f"{key}: there is no {path} here; it must be where a worker is started.")
     if session.out.json:
         session.out.document(study)
     else:

@@ -14,6 +14,7 @@ from tuner.client.files import read_study_file
 from tuner.core.study import StudySpec
 from tuner.errors import Invalid
 from tuner.optimizers.expand import expand
+from tuner.tasks import source
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -34,6 +35,18 @@ def read(file: Path) -> dict[str, Any]:
         except Invalid as error:
             message = error.message.replace(str(copy), "stdin")
             raise Invalid(message, hint=error.hint, errors=error.errors) from None
+
+
+def missing_paths(spec: StudySpec) -> list[tuple[str, str]]:
+    """Files and folders of the study's task that are not here, each with its path in the study.
+
+    Here is the current folder, which is also that of workers started in it.
+    """
+    task = spec.trial.task if spec.trial is not None else None
+    if not isinstance(task, dict) or not ("dataset" in task or "data" in task):
+        return []
+    given = source.paths(task)
+    return [(f"trial.task.{key}", path) for key, path in given.items() if not Path(path).exists()]
 
 
 def as_file(study: dict[str, Any]) -> dict[str, Any]:

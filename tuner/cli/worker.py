@@ -37,8 +37,9 @@ def start(  # noqa: PLR0913 - one argument per option
         list[str] | None,
         typer.Option(
             metavar="PATTERN",
-            help="What else than built-in tasks may run: MODULE:FUNCTION, or cmd: plus the argv as"
-            " in the study; * within a word. May be repeated; the embedded store allows all.",
+            help="What else than built-in tasks may run: MODULE:FUNCTION, cmd: plus the argv as in"
+            " the study, file:PATH for data elsewhere; * within a word. May be repeated; the"
+            " embedded store allows all.",
         ),
     ] = None,
     name: Annotated[

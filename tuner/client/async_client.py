@@ -69,6 +69,7 @@ class AsyncClient:
     advice = _send(operations.advice)
     study_report = _send(operations.study_report)
     export = _send(operations.export)
+    comparison = _send(operations.comparison)
     ask = _send(operations.ask)
     add_trials = _send(operations.add_trials)
     list_trials = _send(operations.list_trials)

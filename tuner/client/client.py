@@ -146,6 +146,20 @@ class Client:
         pages = every(lambda cursor: self.rest.list_studies(1000, cursor, state, q))
         return [Study(self, item) for item in pages]
 
+    def compare(self, studies: Sequence[str | Study], format: str = "json") -> Any:
+        """Several studies of the same optimizers side by side, each one task.
+
+        Args:
+            studies: Their names, or the studies.
+            format: `json` (a dict), `md` or `html` (text).
+
+        Raises:
+            StudyNotFound: If there is no study of a name.
+            Invalid: If a study has no results of optimizers, or they have none in common.
+        """
+        names = [item.name if isinstance(item, Study) else item for item in studies]
+        return self.rest.comparison(names, format)
+
     def recommend(  # noqa: PLR0913  every fact is a keyword
         self,
         model: str | None = None,

@@ -144,6 +144,13 @@ def study_report(study: str, format: str = "json") -> Operation[Any]:
     return Operation("GET", _study(study, "report"), parse, {"format": format}, slow=True)
 
 
+def comparison(studies: Sequence[str], format: str = "json") -> Operation[Any]:
+    """Several studies side by side: a dict for json, else text (md, html)."""
+    parse = read_json if format == "json" else read_text
+    params = {"studies": ",".join(studies), "format": format}
+    return Operation("GET", f"{API}/comparison", parse, params, slow=True)
+
+
 def export(study: str, format: str = "jsonl") -> Operation[Any]:
     """All trials: text for jsonl and csv, bytes for parquet."""
     parse: Callable[[Answer], Any] = read_bytes if format == "parquet" else read_text

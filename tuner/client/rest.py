@@ -42,6 +42,7 @@ class Rest:
     advice = _send(operations.advice)
     study_report = _send(operations.study_report)
     export = _send(operations.export)
+    comparison = _send(operations.comparison)
     ask = _send(operations.ask)
     add_trials = _send(operations.add_trials)
     list_trials = _send(operations.list_trials)

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from tuner.core.compare import Compare, CompareForm
+from tuner.core.entrypoint import is_entrypoint
 from tuner.core.lifecycle import RETRYABLE, Reason
 from tuner.core.model import Value, field_error, parse
 from tuner.core.names import METRIC_NAME, STUDY_NAME, nearest
@@ -142,7 +143,7 @@ class TrialSpec(Value):
         if len(given) != 1:
             found = " and ".join(given) or "none of them"
             raise field_error(f"give exactly one of task, python, command; found {found}.")
-        if self.python is not None and not _is_entrypoint(self.python):
+        if self.python is not None and not is_entrypoint(self.python):
             raise field_error(
                 "is not an entrypoint of the form package.module:function.",
                 at="python",
@@ -355,9 +356,3 @@ def _reason(value: Any, index: int) -> Reason:
             nearest=near,
         )
     return Reason(value)
-
-
-def _is_entrypoint(text: str) -> bool:
-    module, _, function = text.partition(":")
-    parts = [*module.split("."), *function.split(".")]
-    return bool(module and function) and all(part.isidentifier() for part in parts)

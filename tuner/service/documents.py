@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Row
 
-from tuner.analysis.diagnosis.examine import curve_metrics, examined
+from tuner.analysis.diagnosis.examine import COMPARED, curve_metrics, examined
 from tuner.service.specification import spec_of
 from tuner.service.state import study_of
 from tuner.service.studies import view
@@ -68,6 +68,23 @@ def _rows(tx: Tx, study: Row[Any], kind: str, data: Mapping[str, Any]) -> Iterab
         return measurements.of_study(tx, study.id, _MOST_MEASUREMENTS)
     wanted = curve_metrics(data["study"])
     return measurements.of_study(tx, study.id, _MOST_MEASUREMENTS, wanted, numbers)
+
+
+def gather_several(tx: Tx, names: Sequence[str]) -> dict[str, Any]:
+    """Several studies as plain data, with the measurements that a comparison reads."""
+    return {"studies": [_compared(tx, name, _MOST_MEASUREMENTS // len(names)) for name in names]}
+
+
+def _compared(tx: Tx, name: str, most: int) -> dict[str, Any]:
+    study = study_of(tx, name)
+    spec = spec_of(study.spec)
+    wanted = [*spec.metrics, *(bound.metric for bound in spec.constraints), *COMPARED]
+    rows = measurements.of_study(tx, study.id, most, sorted(set(wanted)))
+    return {
+        "study": view(tx, study),
+        "trials": [trial_view(row, name) for row in _all_trials(tx, study.id)],
+        "measurements": _columns(rows),
+    }
 
 
 def _columns(rows: Iterable[Row[Any]]) -> dict[str, Any]:

@@ -298,6 +298,10 @@ class Manager:
         """All trials of a study."""
         return await self._rendering.document(name, "export", format_)
 
+    async def comparison(self, names: Sequence[str], format_: str = "json") -> Document:
+        """Several studies, each one task, side by side."""
+        return await self._rendering.comparison(names, format_)
+
     # --- events and health
 
     async def events(

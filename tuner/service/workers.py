@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from sqlalchemy import Row
 
-from tuner.core.allow import EVERYTHING, pattern_of, permits
+from tuner.core.allow import needs, permits
 from tuner.core.lifecycle import StopReason
 from tuner.core.messages import NewWorker, WorkerHeartbeat, WorkerLease
 from tuner.core.study import StudySpec
@@ -164,10 +164,11 @@ def why_idle(tx: Tx, study: Row[Any]) -> str | None:
         return None
     if able:
         return _why_lacking(wanted)
-    if spec.trial.kind == "task":
+    patterns = needs(spec.trial.runner)
+    if not patterns:
         return "no live worker may run this study; start one with: tuner worker start"
-    pattern = shlex.quote(pattern_of(spec.trial.runner))
-    return f"no live worker may run it; start one with: tuner worker start --allow {pattern}"
+    options = " ".join(f"--allow {shlex.quote(pattern)}" for pattern in patterns)
+    return f"no live worker may run it; start one with: tuner worker start {options}"
 
 
 def unknown(worker_id: str) -> WorkerNotFound:
@@ -210,8 +211,7 @@ def _may_run(worker: Row[Any], spec: StudySpec) -> bool:
     trial = spec.trial
     if trial is None or trial.kind not in json.loads(worker.runners):
         return False
-    allow = json.loads(worker.allow)
-    return EVERYTHING in allow or permits(allow, trial.runner)
+    return permits(json.loads(worker.allow), trial.runner)
 
 
 def _lacks(worker: Row[Any], wanted: Mapping[str, Any]) -> list[str]:

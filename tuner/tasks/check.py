@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Mapping
+from typing import Any
 
-from tuner.core.names import OPTIMIZER, nearest
-from tuner.errors import Invalid, UnknownName
-from tuner.tasks.choices import extremes, title, values_of
+from tuner.core.names import OPTIMIZER
+from tuner.errors import Invalid
+from tuner.tasks import source
+from tuner.tasks.choices import values_of
 from tuner.tasks.combinations import check_combinations
 from tuner.tasks.datasets import SIZES, check_size
-from tuner.tasks.groups import GROUPS, check_groups, group_parameters, own_optimizers
-from tuner.tasks.option import Option
+from tuner.tasks.groups import GROUPS, check_groups, own_optimizers
+from tuner.tasks.parameters import TASK_PATH, check_parameters, check_values, known_names
 from tuner.tasks.registry import DATASETS, OPTIONS
 from tuner.tasks.reported import check_metric, metrics
+from tuner.tasks.values import check_choice, check_value, find_option
 
 __all__ = [
     "check_metric",
@@ -29,10 +31,6 @@ __all__ = [
     "used_optimizers",
     "validate",
 ]
-
-TASK_PATH: Final = "trial.task"
-SPACE_PATH: Final = "space.parameters"
-_SPECIAL: Final = ("dataset", "model", "diagnostics")
 
 
 def parse(text: str, path: str = TASK_PATH) -> dict[str, Any]:
@@ -69,18 +67,20 @@ def validate(
             known = optimizers if isinstance(optimizers, Mapping) else None
             checked[GROUPS] = check_groups(value, f"{path}.{GROUPS}", known)
             continue
-        option = _option(name, path)
-        _check(option, value, f"{path}.{name}")
+        if name == source.READS:
+            checked[name] = source.check_reads(value, task, OPTIONS, f"{path}.{name}")
+            continue
+        option = find_option(name, path)
+        check_value(option, value, f"{path}.{name}")
         checked[name] = option.canonical(value)
-    for option in OPTIONS.values():
-        if option.required and option.name not in checked:
-            raise Invalid.at(f"{path}.{option.name}", "is missing.", allowed=option.allowed)
+    source.check_source(checked, OPTIONS, path)
     if optimizers is not None and OPTIMIZER in checked:
-        _check_choice(checked[OPTIMIZER], list(optimizers), f"{path}.{OPTIMIZER}", OPTIMIZER)
+        check_choice(checked[OPTIMIZER], list(optimizers), f"{path}.{OPTIMIZER}", OPTIMIZER)
     check_combinations(checked, {}, path, path)
-    sizes = {key: OPTIONS[key].default for key in SIZES}
-    parts = 2 if checked.get("test") == 0 else 3
-    check_size(DATASETS[checked["dataset"]].sized({**sizes, **checked}), path, parts)
+    if source.origin(checked) == "registry":
+        sizes = {key: OPTIONS[key].default for key in SIZES}
+        parts = 2 if checked.get("test") == 0 else 3
+        check_size(DATASETS[checked["dataset"]].sized({**sizes, **checked}), path, parts)
     return checked
 
 
@@ -91,25 +91,6 @@ def complete(task: Mapping[str, Any]) -> dict[str, Any]:
         name: option.default for name, option in OPTIONS.items() if option.default is not None
     }
     return {**defaults, **checked}
-
-
-def known_names(task: Mapping[str, Any]) -> set[str]:
-    """The keys that a study's parameters may override: those of the task's model and data set."""
-    return _names(task, ())
-
-
-def _names(task: Mapping[str, Any], space: Collection[str]) -> set[str]:
-    """The keys that the task has, whatever its space chooses."""
-    model, dataset = (
-        None if name in space else task.get(name, OPTIONS[name].default)
-        for name in ("model", "dataset")
-    )
-    return {
-        option.name
-        for option in OPTIONS.values()
-        if (model is None or not option.models or model in option.models)
-        and (dataset is None or not option.datasets or dataset in option.datasets)
-    }
 
 
 def check_study(
@@ -161,132 +142,3 @@ def used_optimizers(
     groups, names = task.get(GROUPS, []), list(chosen)
     check_groups(groups, f"{TASK_PATH}.{GROUPS}", optimizers, names)
     return {name: optimizers[name] for name in (*names, *own_optimizers(groups))}
-
-
-def check_parameters(
-    task: Mapping[str, Any],
-    names: Iterable[str],
-    optimizers: Mapping[str, Iterable[str]],
-    path: str = SPACE_PATH,
-) -> None:
-    """Refuse parameters that neither the task nor an optimizer would read.
-
-    Args:
-        task: The study's task.
-        names: Names of all parameters of the expanded space.
-        optimizers: The optimizers that the study may choose, each with its plain parameter names
-            (`tuner.optimizers.registry.parameter_names`; with the task's own `optimizer`
-            where the space has none).
-        path: Where the parameters stand in the input.
-
-    Raises:
-        UnknownName: For the first name that is not known, with the nearest one.
-    """
-    given = list(names)
-    known = _names(task, given)
-    plain = known | {p for own in optimizers.values() for p in own}
-    dotted = {
-        f"{name}.{parameter}"
-        for name, own in optimizers.items()
-        for parameter in (*own, *(known - {OPTIMIZER, *_SPECIAL}))
-    } | group_parameters(task.get(GROUPS, []), optimizers)
-    for name in given:
-        if name in plain or name in dotted:
-            continue
-        pool = dotted if "." in name else plain
-        near = nearest(name, sorted(pool))
-        raise UnknownName.at(
-            f"{path}.{name}",
-            f"neither the task {title(task)} nor its optimizers know {name!r}"
-            + (f"; did you mean {near!r}?" if near else "."),
-            found=name,
-            allowed=sorted(plain),
-            nearest=near,
-        )
-
-
-def check_values(
-    task: Mapping[str, Any],
-    parameters: Mapping[str, Mapping[str, Any]],
-    optimizers: Iterable[str] | None = None,
-    path: str = SPACE_PATH,
-) -> None:
-    """Refuse ranges and choices that the task could not train.
-
-    Args:
-        task: The study's task.
-        parameters: The expanded space in study-file form.
-        optimizers: The known optimizers, to check the choices of `optimizer` as well.
-        path: Where the parameters stand in the input.
-
-    Raises:
-        UnknownName: For an unknown choice.
-        Invalid: For a bound out of range, a real range for an integer key, or a model that cannot
-            take a data set.
-    """
-    for name, parameter in parameters.items():
-        option = OPTIONS.get(name.rsplit(".", 1)[-1])
-        if option is None:
-            continue
-        for key, value in extremes(parameter):
-            _check(option, value, f"{path}.{name}.{key}")
-        if option.type == "int" and parameter.get("type") == "float":
-            raise Invalid.at(
-                f"{path}.{name}.type",
-                f"{name} counts something; use type int.",
-                found="float",
-                allowed=["int", "categorical", "fixed"],
-            )
-    if optimizers is not None and OPTIMIZER in parameters:
-        for key, value in extremes(parameters[OPTIMIZER]):
-            _check_choice(value, list(optimizers), f"{path}.{OPTIMIZER}.{key}", OPTIMIZER)
-    check_combinations(task, parameters, TASK_PATH, path)
-
-
-def _option(name: str, path: str) -> Option:
-    option = OPTIONS.get(name)
-    if option is None:
-        near = nearest(name, OPTIONS)
-        raise UnknownName.at(
-            f"{path}.{name}",
-            f"a built-in task has no key {name!r}"
-            + (f"; did you mean {near!r}?" if near else "."),
-            found=name,
-            allowed=list(OPTIONS),
-            nearest=near,
-        )
-    return option
-
-
-def _check(option: Option, value: object, path: str) -> None:
-    if option.accepts(value):
-        return
-    if option.type == "categorical" and isinstance(value, str):
-        _check_choice(value, list(option.choices), path, option.name)
-    raise Invalid.at(
-        path,
-        f"found {value!r}, expected {_spoken(option)}.",
-        found=value if isinstance(value, bool | int | str) else repr(value),
-        allowed=option.allowed,
-    )
-
-
-def _spoken(option: Option) -> str:
-    allowed = option.allowed
-    if isinstance(allowed, str):
-        return allowed
-    return "one of " + ", ".join(allowed) if allowed else "a name"
-
-
-def _check_choice(value: str, known: list[str], path: str, what: str) -> None:
-    if value in known:
-        return
-    near = nearest(value, known)
-    raise UnknownName.at(
-        path,
-        f"no {what} is named {value!r}"
-        + (f"; did you mean {near!r}?" if near else f"; known: {', '.join(known)}."),
-        found=value,
-        allowed=known,
-        nearest=near,
-    )

@@ -28,5 +28,6 @@ def values_of(
 
 
 def title(task: Mapping[str, Any]) -> str:
-    """The task in short, as `digits/mlp`."""
-    return f"{task.get('dataset')}/{task.get('model', OPTIONS['model'].default)}"
+    """Data and model of a task in short, as `digits/mlp`."""
+    data = task.get("dataset", task.get("data"))
+    return f"{data}/{task.get('model', OPTIONS['model'].default)}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tuner.errors import Invalid
+from tuner.tasks import source
 from tuner.tasks.choices import extremes, values_of
 from tuner.tasks.datasets import SIZES
 from tuner.tasks.registry import DATASETS, MODELS, OPTIONS
@@ -31,9 +32,9 @@ def check_combinations(
     Raises:
         Invalid: With the path of one of the options.
     """
-    for dataset in values_of(task, parameters, "dataset"):
+    for variant in variants(task, parameters):
         for model in values_of(task, parameters, "model"):
-            _check_pair(dataset, model, path if "model" in parameters else at)
+            _check_pair(variant, model, path if "model" in parameters else at)
     _check_smoothing(task, parameters, at, path)
     _check_shares(task, parameters, at, path)
 
@@ -53,6 +54,59 @@ def _numbers(task: Mapping[str, Any], parameters: Parameters, name: str) -> list
     return given or [OPTIONS[name].default]
 
 
+def variants(task: Mapping[str, Any], parameters: Parameters) -> list[dict[str, Any]]:
+    """The task with each data set that it may have: by the space, else its own."""
+    if "data" in task:
+        return [dict(task)]
+    return [{**task, "dataset": name} for name in values_of(task, parameters, "dataset")]
+
+
+def _check_pair(task: Mapping[str, Any], model: str, path: str) -> None:
+    """Refuse a model for images where it is known that there are none."""
+    if source.has_images(task) is not False or model not in MODELS:
+        return
+    if not MODELS[model].images_only:
+        return
+    fitting = [name for name, item in MODELS.items() if not item.images_only]
+    raise Invalid.at(
+        f"{path}.model",
+        f"the model {model!r} takes images only, and {task['dataset']!r} has none.",
+        found=model,
+        allowed=fitting,
+        nearest=fitting[0],
+    )
+
+
+def without_classes(task: Mapping[str, Any], parameters: Parameters) -> list[str]:
+    """The data sets and models of the task that are known to have no classes."""
+    found = [
+        str(variant.get("dataset") or variant.get("data"))
+        for variant in variants(task, parameters)
+        if source.kind(variant) == "regression"
+    ]
+    models = [MODELS.get(name) for name in values_of(task, parameters, "model")]
+    return found + [model.name for model in models if model is not None and model.reconstructs]
+
+
+def _check_smoothing(task: Mapping[str, Any], parameters: Parameters, at: str, path: str) -> None:
+    """Refuse label smoothing, by the task or the space, where there are no classes."""
+    given = [f"{at}.{_SMOOTHING}"] if task.get(_SMOOTHING) else []
+    given += [f"{path}.{name}" for name in parameters if name.rsplit(".", 1)[-1] == _SMOOTHING]
+    if given and "loss" in task:
+        raise Invalid.at(
+            given[0],
+            f"label smoothing is of the built-in loss; {task['loss']} would not use it.",
+            found=task["loss"],
+        )
+    without = without_classes(task, parameters)
+    if given and without:
+        raise Invalid.at(
+            given[0],
+            f"label smoothing needs classes, and {without[0]!r} has none.",
+            found=without[0],
+        )
+
+
 def _given(
     task: Mapping[str, Any], parameters: Parameters, name: str, at: str, path: str
 ) -> list[tuple[str, Any]]:
@@ -62,37 +116,6 @@ def _given(
         if own.rsplit(".", 1)[-1] == name:
             found += [(f"{path}.{own}", value) for _, value in extremes(parameter)]
     return found
-
-
-def _check_pair(dataset: str, model: str, path: str) -> None:
-    if MODELS[model].takes(DATASETS[dataset]):
-        return
-    fitting = [name for name, item in MODELS.items() if item.takes(DATASETS[dataset])]
-    raise Invalid.at(
-        f"{path}.model",
-        f"the model {model!r} takes images only, and {dataset!r} has none.",
-        found=model,
-        allowed=fitting,
-        nearest=fitting[0],
-    )
-
-
-def _check_smoothing(task: Mapping[str, Any], parameters: Parameters, at: str, path: str) -> None:
-    """Refuse label smoothing, by the task or the space, where there are no classes."""
-    given = [f"{at}.{_SMOOTHING}"] if task.get(_SMOOTHING) else []
-    given += [f"{path}.{name}" for name in parameters if name.rsplit(".", 1)[-1] == _SMOOTHING]
-    without = [
-        name
-        for name in values_of(task, parameters, "dataset")
-        if DATASETS[name].kind != "classification"
-    ]
-    without += [name for name in values_of(task, parameters, "model") if MODELS[name].reconstructs]
-    if given and without:
-        raise Invalid.at(
-            given[0],
-            f"label smoothing needs classes, and {without[0]!r} has none.",
-            found=without[0],
-        )
 
 
 def _check_shares(task: Mapping[str, Any], parameters: Parameters, at: str, path: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from tuner.core.entrypoint import PATTERN as ENTRYPOINT
 from tuner.tasks.datasets import DATASETS, Dataset
 from tuner.tasks.metrics import (
     CLASSIFICATION_ONLY,
@@ -19,6 +20,7 @@ from tuner.tasks.metrics import (
 )
 from tuner.tasks.option import Option
 from tuner.tasks.schedules import SCHEDULE_OPTIONS
+from tuner.tasks.source import ENTRYPOINT_SHAPE, PATHS, PATHS_SHAPE, SOURCE_OPTIONS
 from tuner.tasks.steps import STEP_OPTIONS
 
 __all__ = [
@@ -112,8 +114,24 @@ _ACTIVE: Final = frozenset({"mlp", "cnn", "transformer"})
 OPTIONS: Final[dict[str, Option]] = {
     item.name: item
     for item in (
-        Option("dataset", "categorical", "Data set.", choices=tuple(DATASETS), required=True),
-        Option("model", "categorical", "Model.", default="mlp", choices=tuple(MODELS)),
+        Option(
+            "dataset",
+            "categorical",
+            "Data set by name, or a file, a folder of images or torchvision:NAME; this or data.",
+            choices=tuple(DATASETS),
+            pattern=PATHS,
+            shape=PATHS_SHAPE,
+        ),
+        Option(
+            "model",
+            "categorical",
+            "Model by name, or an entrypoint that builds your own.",
+            default="mlp",
+            choices=tuple(MODELS),
+            pattern=ENTRYPOINT,
+            shape=ENTRYPOINT_SHAPE,
+        ),
+        *SOURCE_OPTIONS,
         Option(
             "examples",
             "int",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from tuner.core.names import nearest
 from tuner.errors import InvalidMetric
 from tuner.tasks.choices import title, values_of
+from tuner.tasks.combinations import without_classes
 from tuner.tasks.metrics import (
     CLASSIFICATION_ONLY,
     CONFIRMATION_ONLY,
@@ -17,7 +18,8 @@ from tuner.tasks.metrics import (
     is_reported,
     level_of,
 )
-from tuner.tasks.registry import DATASETS, MODELS
+
+_OWN_METRICS: Final = "val_"
 
 
 def metrics(
@@ -28,6 +30,8 @@ def metrics(
 ) -> list[str]:
     """The metrics that every trial of the task reports at every epoch.
 
+    Those of classification are among them where only the data will tell whether there are classes.
+
     Args:
         task: A checked task.
         parameters: The expanded space, if it may choose the data set, the model or the
@@ -35,9 +39,7 @@ def metrics(
         sometimes: Include those that depend on the model, the batch size or the epoch.
     """
     space = parameters or {}
-    has_classes = all(
-        DATASETS[name].kind == "classification" for name in values_of(task, space, "dataset")
-    ) and not any(MODELS[name].reconstructs for name in values_of(task, space, "model"))
+    has_classes = not without_classes(task, space)
     levels = values_of(task, space, "diagnostics")
     return [
         name
@@ -72,8 +74,8 @@ def check_metric(
     """
     known = metrics(task, parameters, sometimes=sometimes)
     name = family(metric)
-    if name in known:
-        return
+    if name in known or ("metric" in task and name.startswith(_OWN_METRICS)):
+        return  # only the user's own metric says what it is called
     if name in CONFIRMATION_ONLY:
         searched = name.replace("test_", "val_")
         raise InvalidMetric.at(

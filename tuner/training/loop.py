@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Protocol
 
 import torch
 
 from tuner.core.names import MISSING, OPTIMIZER, resolve
+from tuner.errors import Invalid
 from tuner.optimizers.registry import get
+from tuner.tasks import source
 from tuner.tasks.check import complete
 from tuner.tasks.registry import OPTIONS
 from tuner.training.replicates import replicate_of
@@ -91,15 +93,31 @@ def effective_options(task: Mapping[str, Any], params: Mapping[str, Any]) -> dic
     """The complete task with the trial's parameters laid over it, by the rule of names.
 
     `batch_size` is absent where neither gives it and the optimizer is meant for the whole
-    training set.
+    training set. What `reads` names is among them where it has a value.
+
+    Raises:
+        Invalid: If they cannot be trained together, or a parameter names own code or a file.
     """
     chosen = {OPTIMIZER: complete(task)[OPTIMIZER], **params}
-    overridden = {name: resolve(chosen, name) for name in OPTIONS}
-    given = {**task, **{name: v for name, v in overridden.items() if v is not MISSING}}
+    searched = [option.name for option in OPTIONS.values() if not option.is_fixed]
+    given = {**task, **_values(chosen, searched)}
+    for name in ("model", "dataset"):
+        if given.get(name) != task.get(name) and given[name] not in OPTIONS[name].choices:
+            text = f"found {given[name]!r}; a trial's parameter may name registered ones only."
+            raise Invalid.at(name, text, found=str(given[name]))
     options = complete(given)
+    read = source.names_read(task)
+    defaults = task[source.READS] if isinstance(task.get(source.READS), Mapping) else {}
+    options |= {**defaults, **_values(chosen, read)}
     if "batch_size" not in given and get(options[OPTIMIZER]).batch != "any":
         del options["batch_size"]
     return options
+
+
+def _values(params: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """The values that the names have by the rule of names."""
+    found = {name: resolve(params, name) for name in names}
+    return {name: value for name, value in found.items() if value is not MISSING}
 
 
 def _train(training: Training, trial: TaskTrial) -> None:

@@ -60,7 +60,7 @@ class Training:
         self._best = BestWeights() if replicate > 0 else None
         seed = fresh_seed(options["seed"], replicate)
         _seed(seed, device)
-        self._problem = Problem(options, device)
+        self._problem = Problem(options, device, params)
         self._model, self._data = self._problem.model, self._problem.data
         self._order = torch.Generator().manual_seed(seed)
         read = ("weight_decay", "layer_decay", "decay_on")
@@ -79,6 +79,7 @@ class Training:
         for group in self._optimizer.param_groups:
             group["foreach"] = True
         self._batch, self.warnings = batch_size(options, len(self._data.train_x))
+        self.warnings = [*self._problem.warnings, *self.warnings]
         self._clip_norm: float | None = options.get("clip_norm")
         if self._clip_norm is not None and searches_a_line(self._optimizer):
             self.warnings = [*self.warnings, _NOT_CLIPPED]
@@ -197,6 +198,10 @@ class Training:
         metrics = {"train_loss": train_loss, "val_loss": val_loss}
         if self._problem.is_classification:
             metrics |= {"train_accuracy": accuracies[0], "val_accuracy": accuracies[1]}
+        if not math.isfinite(val_loss):
+            metrics |= dict.fromkeys(self._problem.own_metrics, math.nan)
+        else:
+            metrics |= self._problem.own_metrics
         return metrics | {
             "params_million": self._problem.params_million,
             "lr": self._rate,

@@ -13,7 +13,7 @@ from tuner.errors import Invalid
 
 @dataclass(frozen=True)
 class Allow:
-    """Rights of a worker: built-in tasks always, and what the patterns name.
+    """Rights of a worker: built-in tasks by themselves always, and what the patterns name.
 
     Args:
         rules: Patterns as the server is told (see `tuner.core.allow`).
@@ -30,7 +30,9 @@ class Allow:
 
     @classmethod
     def patterns(cls, patterns: Iterable[str]) -> Self:
-        """What `module:function` and `cmd:argv…` name, `*` within a word.
+        """What `module:function`, `cmd:argv…`, `file:path` and `download:name` name.
+
+        `*` stands for anything within a word.
 
         Raises:
             Invalid: For a pattern that is empty or can match nothing.
@@ -41,14 +43,15 @@ class Allow:
             if problem is not None:
                 raise Invalid(
                     f"--allow {rule!r} {problem}.",
-                    hint="Give MODULE:FUNCTION, or cmd: plus the argv as written in the study.",
+                    hint="Give MODULE:FUNCTION, cmd: plus the argv as written in the study, file:"
+                    "PATH or download:NAME.",
                 )
         return cls(rules)
 
     @classmethod
     def only(cls, runner: Mapping[str, Any]) -> Self:
         """Exactly this runner, as `{"task"|"python"|"command": …}`."""
-        return cls(() if "task" in runner else (allow.pattern_of(runner),), dict(runner))
+        return cls(tuple(allow.needs(runner)), dict(runner))
 
     def permits(self, runner: Mapping[str, Any]) -> bool:
         """Whether a trial of this runner may start here."""

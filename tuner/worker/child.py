@@ -23,7 +23,7 @@ from tuner.client.reporter import LEASE_LOST
 from tuner.client.runner import Outcome, describe, failed, stopped
 from tuner.client.trial import Trial
 from tuner.core.lifecycle import Reason
-from tuner.errors import Conflict, Invalid, ObjectiveNotFound, TunerError, Unavailable
+from tuner.errors import Conflict, Invalid, TunerError, Unavailable, WorkerError
 from tuner.settings import embedded_store
 from tuner.worker import runners, wire
 from tuner.worker.command import say_refused
@@ -128,7 +128,7 @@ def _run(job: Mapping[str, Any], link: socket.socket) -> dict[str, Any]:
     threading.Thread(target=_listen, args=(link, trial), name="tuner-stop", daemon=True).start()
     try:
         outcome = runners.run(job, trial)
-    except ObjectiveNotFound as error:
+    except WorkerError as error:
         outcome = Outcome("release", reason=Reason.PREEMPTED, message=str(error))
         return {"outcome": asdict(outcome), "fatal": str(error)}
     if outcome.trace:

@@ -12,6 +12,7 @@ from typing import Any
 from tuner import settings
 from tuner.client.client import Client
 from tuner.client.keeping import checkpoint_folder
+from tuner.core.allow import entrypoints
 from tuner.worker.attempt import Attempt
 from tuner.worker.executors.base import Job
 from tuner.worker.logs import LogFile
@@ -83,7 +84,7 @@ class Jobs:
 
 def _search_path(runner: Mapping[str, Any]) -> list[str]:
     """Where the trial finds user code: as `python -m` would, or as the caller of `optimize`."""
-    if "python" in runner:
+    if "python" in runner or ("task" in runner and entrypoints(runner["task"])):
         return [str(Path.cwd())]
     if "objective" in runner:
         return [entry or str(Path.cwd()) for entry in sys.path]

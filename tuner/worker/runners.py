@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,8 +12,8 @@ import cloudpickle
 
 from tuner.client.runner import Objective, Outcome, describe, failed, run_objective
 from tuner.client.trial import Trial
-from tuner.core.names import nearest
-from tuner.errors import ObjectiveNotFound, TunerError
+from tuner.core import entrypoint
+from tuner.errors import BadData, ObjectiveNotFound, TunerError, WorkerError
 from tuner.worker.command import run_command
 
 
@@ -27,8 +26,8 @@ def run(job: Mapping[str, Any], trial: Trial) -> Outcome:
         trial: The trial to report to.
 
     Raises:
-        ObjectiveNotFound: If a pickled callable does not load in this process; no other trial of
-            it will either.
+        WorkerError: If no trial of the runner can run in this process: a pickled callable or an
+            entrypoint of a task does not load, or the task's data cannot be used.
     """
     runner = job["runner"]
     if "command" in runner:
@@ -37,6 +36,8 @@ def run(job: Mapping[str, Any], trial: Trial) -> Outcome:
         except TunerError as error:
             return failed(describe(error))
 
+    if "task" in runner:
+        return _run_task(runner["task"], trial)
     if "objective" in runner:
         return run_objective(find(runner), trial)
     # Found inside, so that an error of the import counts as one of the trial.
@@ -52,7 +53,7 @@ def find(runner: Mapping[str, Any]) -> Objective:
     if "task" in runner:
         return _task(runner["task"])
     if "python" in runner:
-        return load_entrypoint(runner["python"])
+        return entrypoint.load(runner["python"])
     try:
         objective: Objective = cloudpickle.loads(Path(runner["objective"]).read_bytes())
     except (OSError, ImportError, AttributeError, pickle.UnpicklingError) as error:
@@ -63,35 +64,21 @@ def find(runner: Mapping[str, Any]) -> Objective:
     return objective
 
 
-def load_entrypoint(entrypoint: str) -> Objective:
-    """The callable that `package.module:function` names.
+def _run_task(task: Mapping[str, Any], trial: Trial) -> Outcome:
+    """Train; what keeps every trial of the task from running here is no failure of this one."""
+    unusable: list[WorkerError] = []
 
-    Raises:
-        ObjectiveNotFound: If there is no such module or callable; an error inside the module
-            passes as it is.
-    """
-    name, _, path = entrypoint.partition(":")
-    try:
-        found: Any = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+    def objective(trial: Trial) -> Any:
+        try:
+            return _task(task)(trial)
+        except (ObjectiveNotFound, BadData) as error:
+            unusable.append(error)
             raise
-        raise ObjectiveNotFound(
-            f"There is no module {error.name!r}, which the entrypoint {entrypoint!r} needs.",
-            hint="Start the worker in the folder of the code, or install it.",
-        ) from error
-    for part in path.split("."):
-        if not hasattr(found, part):
-            near = nearest(part, [item for item in dir(found) if not item.startswith("_")])
-            raise ObjectiveNotFound(
-                f"{name} has no {part!r}, which the entrypoint {entrypoint!r} names.",
-                hint=f"Did you mean {near!r}?" if near else "",
-            )
-        found = getattr(found, part)
-    if not callable(found):
-        raise ObjectiveNotFound(f"{entrypoint} is a {type(found).__name__}, not a callable.")
-    objective: Objective = found
-    return objective
+
+    outcome = run_objective(objective, trial)
+    if unusable:
+        raise unusable[0]
+    return outcome
 
 
 def _task(task: Mapping[str, Any]) -> Objective:

@@ -9,6 +9,7 @@ import tuner
 from tuner.errors import (
     BudgetSpent,
     Conflict,
+    Invalid,
     InvalidParameter,
     ObjectiveFailed,
     StudyExists,
@@ -54,6 +55,27 @@ def test_a_creation_warns_of_what_is_hardly_meant(client, name):
     with pytest.warns(UserWarning, match="lbfgs"):
         again = client.create_study(name, **given, exist_ok=True)
     again.delete()
+
+
+def test_studies_of_the_same_optimizers_are_compared(client, name):
+    space = {"optimizers": {"names": ["sgd", "adam"], "size": "small"}}
+    studies = [
+        client.create_study(f"{name}-{task}", space=space, objective="loss") for task in (1, 2)
+    ]
+    done = [
+        {"params": {"optimizer": o, f"{o}.lr": 0.01}, "values": {"loss": loss}}
+        for o, loss in (("sgd", 0.5), ("adam", 0.4))
+    ]
+    for study in studies:
+        study.import_trials(done)
+    found = client.compare(studies)
+    assert found["ranks"][0]["optimizer"] == "adam"
+    assert found == client.compare([study.name for study in studies])
+    assert client.compare([studies[0].name], "md").startswith("# Comparison of 2 optimizers")
+    with pytest.raises(StudyNotFound):
+        client.compare([studies[0], "nobody"])
+    with pytest.raises(Invalid):
+        client.compare([])
 
 
 def test_optimize_here_runs_to_the_number_asked_for_then_to_the_budget(

@@ -17,7 +17,10 @@ def request_of(small_study):
     study, trials, measurements = small_study
 
     def build(**changes):
-        return {"study": study, "trials": trials, "measurements": measurements, **changes}
+        one = {"study": study, "trials": trials, "measurements": measurements}
+        if changes.get("kind") == "comparison":
+            return {"studies": [one, one], **changes}
+        return {**one, **changes}
 
     return build
 
@@ -29,6 +32,9 @@ def request_of(small_study):
         ("report", "md", "text/markdown", str),
         ("report", "html", "text/html", str),
         ("importance", None, "application/json", dict),
+        ("comparison", None, "application/json", dict),
+        ("comparison", "md", "text/markdown", str),
+        ("comparison", "html", "text/html", str),
         ("export", None, "application/jsonl", str),
         ("export", "csv", "text/csv", str),
         ("export", "parquet", "application/vnd.apache.parquet", bytes),

@@ -2,8 +2,6 @@
 
 import html.parser
 import re
-import shutil
-import subprocess
 from importlib.resources import files
 
 import pytest
@@ -53,46 +51,6 @@ def hostile(make_study, simulated):
         trial["reason"] = trial["reason"] and SCRIPT + IMG
     names = {"val_loss": SCRIPT, "val_accuracy": IMG}
     return study, trials, [{**row, "metric": names[row["metric"]]} for row in rows]
-
-
-@pytest.fixture(scope="session")
-def browser():
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no chromium in this environment")
-    return path
-
-
-@pytest.fixture
-def open_page(browser, tmp_path):
-    """Opens a page; gives its DOM after scripts ran, and what the console said."""
-
-    def open_(page):
-        file = tmp_path / "page.html"
-        file.write_text(page, "utf-8")
-        flags = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--virtual-time-budget=5000",
-            "--enable-logging=stderr",
-            "--dump-dom",
-        ]
-        home = tmp_path / "browser"
-        done = subprocess.run(
-            [browser, *flags, f"--user-data-dir={home}", file.as_uri()],
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
-        console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-        return done.stdout, console
-
-    return open_
 
 
 def test_nothing_is_loaded_from_outside(small_report):

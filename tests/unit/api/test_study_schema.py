@@ -13,6 +13,7 @@ from tuner.pruners import registry as pruners
 from tuner.samplers import registry as samplers
 from tuner.tasks.groups import GROUPS
 from tuner.tasks.registry import OPTIONS
+from tuner.tasks.source import READS
 
 VALIDATOR = jsonschema_rs.Draft202012Validator(study_schema())
 CONTRACT: dict[str, Any] = {
@@ -78,6 +79,9 @@ def test_the_core_and_the_schema_both_take_a_good_study(study: dict[str, Any]) -
         {"space": {"x": {"type": "float", "low": 0, "high": 1, "prior": {"mean": 0, "std": 1}}}},
         {"trial": {"python": "package.module:objective"}},
         {"trial": {"command": ["python", "train.py", ["--momentum", "{momentum}"]]}},
+        {"trial": {"task": {"dataset": "data/cars.csv", "model": "a:b", "reads": ["k"]}}},
+        {"trial": {"task": {"data": "a.b:load", "loss": "a:b", "reads": {"k": 3}}}},
+        {"trial": {"task": {"dataset": "torchvision:MNIST", "download": True}}},
         {"tags": {"a": 1, "b": 0.5, "c": False}},
         {"space": None, "compare": ["adamw", "sgd"]},
         {"space": {"optimizers": ["adamw", "sgd"]}, "compare": {"trials": 3, "seeds": 0}},
@@ -115,6 +119,9 @@ def test_the_core_and_the_schema_both_take_short_forms(change: dict[str, Any]) -
         {"trial": {"task": {"dataset": "digits"}, "python": "a:b"}},
         {"trial": {"task": {"dataset": "digits", "epohcs": 3}}},
         {"trial": {"task": {"model": "mlp"}}},
+        {"trial": {"task": {"data": "a:b", "dataset": "digits"}}},
+        {"trial": {"task": {"dataset": "digit"}}},
+        {"trial": {"task": {"dataset": "digits", "model": "a:"}}},
         {"trial": {"python": "a:b", "retry_on": ["cancelled"]}},
         {"colour": "red"},
     ],
@@ -125,7 +132,7 @@ def test_the_schema_refuses_mistakes(change: dict[str, Any]) -> None:
 
 def test_it_names_every_option_of_every_registry() -> None:
     parts = study_schema()["$defs"]
-    assert set(parts["Task"]["properties"]) == {*OPTIONS, GROUPS}
+    assert set(parts["Task"]["properties"]) == {*OPTIONS, GROUPS, READS}
     for part, registry in (("Sampler", samplers), ("Pruner", pruners)):
         names, *forms = parts[part]["anyOf"]
         assert names["enum"] == registry.names()

@@ -8,6 +8,7 @@ READING = [
     ["study", "trials", "x"],
     ["study", "watch", "x"],
     ["study", "report", "x"],
+    ["study", "compare", "x", "y"],
     ["study", "advise", "x"],
     ["study", "export", "x"],
     ["trial", "show", "x", "0"],

@@ -7,8 +7,8 @@ from tuner.cli.main import app
 
 ROOT = Path(__file__).parents[3]
 CONTRACT = {
-    "study": "create run list show best trials watch report advise export import edit confirm pause resume stop"
-    " delete enqueue schema",
+    "study": "create run list show best trials watch report advise compare export import edit confirm"
+    " pause resume stop delete enqueue schema",
     "trial": "show ask tell stop retry log",
     "worker": "start list drain",
     "server": "start",

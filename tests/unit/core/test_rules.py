@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tuner import errors
 from tuner.core import command
-from tuner.core.allow import pattern_of, permits
+from tuner.core.allow import needs, permits
 from tuner.core.lifecycle import TRANSITIONS, Move, TrialState, after
 from tuner.core.messages import Ask, Report, Tell, WorkerLease, as_float
 from tuner.core.model import parse
@@ -188,7 +188,7 @@ def test_a_task_is_always_allowed_and_nothing_else_without_a_pattern():
 
 @given(st.lists(st.text("ab '\"\\$;{}", min_size=1), min_size=1, max_size=4))
 def test_the_pattern_of_a_command_allows_it(argv):
-    assert permits([pattern_of({"command": argv})], {"command": argv})
+    assert permits(needs({"command": argv}), {"command": argv})
 
 
 # --- lifecycle

@@ -18,6 +18,7 @@ from tuner.tasks.check import (
 )
 from tuner.tasks.metrics import CONFIRMATION_ONLY
 from tuner.tasks.registry import DATASETS, MODELS, OPTIONS, describe_tasks
+from tuner.tasks.source import SOURCE_OPTIONS
 
 DIGITS = {"dataset": "digits", "model": "mlp"}
 OPTIMIZERS = {"sgd": ("lr", "weight_decay"), "adam": ("lr", "beta1", "weight_decay")}
@@ -41,7 +42,13 @@ def test_a_checked_task_keeps_its_keys():
 
 def test_a_complete_task_has_every_default_but_those_that_are_absent():
     full = complete(DIGITS)
-    absent = {"weight_decay", "clip_norm", "patience", "momentum_low"}
+    absent = {
+        "weight_decay",
+        "clip_norm",
+        "patience",
+        "momentum_low",
+        *(o.name for o in SOURCE_OPTIONS),
+    }
     assert set(full) == set(OPTIONS) - absent
     assert full["epochs"] == 27
     assert full == complete(full)

@@ -50,6 +50,51 @@ def test_everything_is_everything():
     assert Allow.everything().permits({"command": ["rm", "-rf", "/"]})
 
 
+OWN = {"model": "nets:build", "data": "jobs.data:load", "epochs": 3}
+
+
+@pytest.mark.parametrize(
+    ("task", "patterns", "expected"),
+    [
+        (OWN, [], False),
+        (OWN, ["nets:build"], False),
+        (OWN, ["nets:build", "jobs.*:load"], True),
+        (OWN, ["nets:*", "cmd:jobs.data:load"], False),
+        ({**OWN, "loss": "other:loss"}, ["nets:build", "jobs.data:load"], False),
+        ({**OWN, "metric": "nets:f1"}, ["nets:*", "jobs.data:load"], True),
+        ({"dataset": "cars.csv"}, [], True),
+        ({"dataset": "data/cars.csv", "model": "mlp"}, [], True),
+        ({"dataset": "data/../../cars.csv"}, [], False),
+        ({"dataset": "/data/cars.csv"}, [], False),
+        ({"dataset": "/data/cars.csv"}, ["file:/data/*"], True),
+        ({"dataset": "/data/a/cars.csv"}, ["file:/data/*"], False),
+        ({"dataset": "/data/../cars.csv"}, ["file:/data/*"], False),
+        ({"dataset": "/data/../cars.csv"}, ["file:/*/*/cars.csv"], False),
+        ({"dataset": "~/cars.csv"}, ["file:cars.csv"], False),
+        ({"dataset": "C:\\cars.csv"}, [], False),
+        ({"dataset": "torchvision:MNIST", "root": "sets"}, [], True),
+        ({"dataset": "torchvision:MNIST", "root": "/sets"}, ["file:/sets"], True),
+        ({"dataset": "torchvision:MNIST", "root": "/sets"}, ["sets:/sets"], False),
+        ({"dataset": "torchvision:MNIST", "download": True}, [], False),
+        ({"dataset": "torchvision:MNIST", "download": True}, ["download:MNIST"], True),
+        ({"dataset": "torchvision:MNIST", "download": False}, [], True),
+        (OWN, ["*"], True),
+        ("digits", [], False),
+    ],
+)
+def test_a_task_needs_a_right_for_each_entrypoint_file_elsewhere_and_download(
+    task, patterns, expected
+):
+    assert Allow.patterns(patterns).permits({"task": task}) is expected
+
+
+def test_only_allows_a_task_with_its_own_code_and_tells_the_server_so():
+    allow = Allow.only({"task": OWN})
+    assert allow.rules == ("nets:build", "jobs.data:load")
+    assert allow.permits({"task": OWN})
+    assert not allow.permits({"task": {**OWN, "model": "nets:other"}})
+
+
 def test_only_is_the_very_runner_even_if_it_looks_like_a_pattern():
     allow = Allow.only({"command": ("python", "*.py", ("--m", "{m}"))})
     assert allow.permits({"command": ["python", "*.py", ["--m", "{m}"]]})

@@ -73,7 +73,7 @@ def too_few_trials(round_: Round) -> list[Advice]:
     )
     if round_.study.get("compare"):
         data = revise.revised(round_.study, "longer")
-        compare = dict(data["compare"])
+        compare = dict(round_.study["compare"])
         compare["trials"] = max(row["needed"] for row in rows)
         compare.pop("seconds", None)
         data |= {"compare": compare}

@@ -17,7 +17,7 @@ from tuner.core.wire import decode_metric
 MAX_EXAMINED: Final = 300
 MAX_BEST: Final = 100
 _PER_OPTIMIZER: Final = 3
-_COMPARED: Final = (
+COMPARED: Final = (
     *(f"{part}_{kind}" for part in ("train", "val", "test") for kind in ("loss", "accuracy")),
     *("steps", "seconds", "evaluations"),
 )
@@ -66,7 +66,7 @@ def _best(trials: Iterable[Trial], metric: str, cost: Any) -> list[int]:
 def curve_metrics(study: Mapping[str, Any]) -> list[str]:
     """The metrics that a report needs of every trial: objectives, constraints, a comparison's."""
     named = [*(study.get("objectives") or ()), *(study.get("constraints") or ())]
-    metrics = [item["metric"] for item in named] + list(_COMPARED if study.get("compare") else ())
+    metrics = [item["metric"] for item in named] + list(COMPARED if study.get("compare") else ())
     return list(dict.fromkeys(metrics))
 
 
