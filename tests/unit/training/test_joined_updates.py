@@ -141,6 +141,7 @@ def test_muon_is_jordans_on_the_matrices_of_its_group_and_adamw_on_the_rest():
 
 
 def test_muon_is_torchs_up_to_bfloat16():
+    torch.manual_seed(0)
     ours = torch.nn.Linear(8, 6, bias=False)
     theirs = torch.nn.Linear(8, 6, bias=False)
     theirs.load_state_dict(ours.state_dict())
