@@ -46,16 +46,18 @@ CALLS: Final[dict[str, tuple[str, str]]] = {
 # `tuner.training.schedules`
 SHAPES: Final[dict[str, str]] = {
     "constant": "1.0",
-    "cosine": "(1 + math.cos(math.pi * {p})) / 2",
-    "linear": "1 - {p}",
-    "step": "{lr_end} ** (min({lr_drops}, math.floor(({lr_drops} + 1) * {p})) / {lr_drops})",
-    "exponential": "{lr_end} ** {p}",
-    "polynomial": "(1 - {p}) ** {lr_power}",
+    "cosine": "(1 + math.cos(math.pi * p)) / 2",
+    "linear": "1 - p",
+    "step": "{lr_end} ** (min({lr_drops}, math.floor(({lr_drops} + 1) * p)) / {lr_drops})",
+    "exponential": "{lr_end} ** p",
+    "polynomial": "(1 - p) ** {lr_power}",
     "one_cycle": (
-        "0.04 + 0.96 * (1 - math.cos(math.pi * {p} / 0.3)) / 2 if {p} < 0.3"
-        " else (1 + math.cos(math.pi * ({p} - 0.3) / 0.7)) / 2"
+        "0.04 + 0.96 * (1 - math.cos(math.pi * p / 0.3)) / 2 if p < 0.3"
+        " else (1 + math.cos(math.pi * (p - 0.3) / 0.7)) / 2"
     ),
 }
+# where a schedule does not begin at 1, the warm-up ends at what it begins with
+_STARTS: Final[dict[str, str]] = {"one_cycle": "0.04 * "}
 
 
 def optimizer_call(name: str, values: Mapping[str, Any]) -> str | None:
@@ -88,14 +90,15 @@ def schedule_lines(values: Mapping[str, Any]) -> list[str] | None:
     if schedule == "constant" and not warmup:
         return []
     shown = {key: repr(value) for key, value in values.items()}
-    after, before = (SHAPES[schedule].format(p=p, **shown) for p in ("p", "0.0"))
+    after = SHAPES[schedule].format(**shown)
+    start = _STARTS.get(schedule, "")
     return [
         f"warm = round({warmup!r} * total_steps)  # steps of warm-up",
         "",
         "",
         "def factor(step):",
         "    if step < warm:",
-        f"        return ({before}) * (step + 1) / (warm + 1)",
+        f"        return {start}(step + 1) / (warm + 1)",
         "    p = min(1.0, (step - warm) / max(1, total_steps - warm))",
         f"    return {after}",
         "",
