@@ -6,6 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tuner.tasks.metrics import is_diagnostic
+
 Table = tuple[list[str], list[list[str]]]
 NONE = "–"
 
@@ -91,9 +93,10 @@ def optimizer_table(report: Mapping[str, Any]) -> Table:
 
 
 def best_metrics_table(report: Mapping[str, Any]) -> Table:
-    """Final metrics of the best trial of each optimizer."""
+    """Final metrics of the best trial of each optimizer, those of its diagnostics left out."""
     rows = [row for row in report["optimizers"] if row["best"]]
-    names = sorted({name for row in rows for name in row["best"]["metrics"]})
+    found = {name for row in rows for name in row["best"]["metrics"]}
+    names = sorted(name for name in found if not is_diagnostic(name))
     return ["optimizer", *names], [
         [row["optimizer"], *(number(row["best"]["metrics"].get(name)) for name in names)]
         for row in rows

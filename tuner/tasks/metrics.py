@@ -65,6 +65,11 @@ def level_of(metric: str) -> str:
     return "basic" if metric in _BASIC else "full"
 
 
+def is_diagnostic(metric: str) -> bool:
+    """Whether the metric tells of the training itself, as a gradient norm, and not of its result."""
+    return family(metric) in METRICS and level_of(family(metric)) != LEVELS[0]
+
+
 def is_reported(metric: str, level: str) -> bool:
     """Whether the metric is reported with this value of `diagnostics`."""
     return LEVELS.index(level_of(metric)) <= LEVELS.index(level)

@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from tuner.analysis import wording
 from tuner.analysis.report import build_report, render
 from tuner.analysis.series import MAX_CURVE_POINTS, MAX_CURVES, MAX_HISTORY
 from tuner.errors import UnknownName
@@ -272,3 +273,11 @@ def test_values_of_any_size_can_be_drawn(make_study, make_trial):
 def test_an_unknown_format_lists_the_known_ones(known):
     with pytest.raises(UnknownName, match="json, md, html"):
         render(known, "pdf")
+
+
+def test_the_table_of_best_trials_has_room_for_results_not_for_diagnostics():
+    metrics = {"val_loss": 0.5, "grad_norm": 1.0, "update_ratio.0.weight": 0.1, "mine": 3}
+    row = {"optimizer": "sgd", "best": {"metrics": metrics}}
+    head, body = wording.best_metrics_table({"optimizers": [row]})
+    assert head == ["optimizer", "mine", "val_loss"]
+    assert body == [["sgd", "3", "0.5"]]
