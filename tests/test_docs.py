@@ -271,7 +271,7 @@ def test_study_files_that_the_pages_show_are_studies(body):
     assert define(YAML(typ="safe", pure=True).load(body)).spec.name
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "examples").glob("*.yaml")), ids=lambda f: f.name)
+@pytest.mark.parametrize("file", sorted((ROOT / "examples").rglob("*.yaml")), ids=lambda f: f.name)
 def test_study_files_of_the_examples_are_studies(file):
     assert define(YAML(typ="safe", pure=True).load(file.read_text())).spec.trial is not None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -141,6 +142,28 @@ def test_own_code_is_trained_by_every_kind_of_optimizer(folder, run):
     found = trials(folder, "own-model")
     assert {trial["state"] for trial in found} <= {"complete", "pruned"}
     assert {trial["params"]["optimizer"] for trial in found} == {"lbfgs", "adam", "nesterov"}
+
+
+def test_the_comparison_of_optimizers_makes_its_reports(folder):
+    """The whole of it takes half an hour, so here three optimizers have two trials each."""
+    place = folder / "examples" / "which_optimizer"
+    for file in place.glob("*.yaml"):
+        text = re.sub(r"optimizers: .*", "optimizers: [sgd, adam, lion]", file.read_text())
+        text = text.replace("trials: 16, seeds: 8", "trials: 2, seeds: 2")
+        file.write_text(text.replace("epochs: 20", "epochs: 1"))
+    for report in place.glob("*.md"):
+        report.unlink()
+    (place / "report.html").unlink()
+    programs = os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
+    store = f"sqlite:///{folder / 'tuner.db'}"
+    env = child_environment({"PATH": programs, "TUNER_DATABASE_URL": store})
+    subprocess.run(["sh", str(place / "run.sh")], check=True, timeout=WAIT_S, env=env)
+    made = {file.name for file in place.iterdir()} - {"README.md"}
+    assert made == {
+        *("mlp.yaml", "cnn.yaml", "rnn.yaml", "run.sh", "report.html", "report.md"),
+        *("which-mlp.md", "which-cnn.md", "which-rnn.md"),
+    }
+    assert "Comparison of 3 optimizers" in (place / "report.md").read_text()
 
 
 def test_every_example_has_a_test():
