@@ -153,6 +153,6 @@ def write_document(out: Output, body: str | bytes, file: Path | None) -> None:
         file.write_bytes(data)
     except OSError as error:
         raise Invalid(
-            f"{file} cannot be written: {error.strerror}.", hint="Name another --output."
+            f"{file} cannot be written: {error.strerror}.", hint="Name another file."
         ) from error
     out.say(f"Wrote {file} ({len(data):,} bytes).")

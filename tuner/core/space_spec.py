@@ -35,7 +35,7 @@ class OptimizerChoice(Value):
     def _distinct(self) -> OptimizerChoice:
         for i, name in enumerate(self.names):
             if name in self.names[:i]:
-                raise field_error("is given twice.", at=f"names[{i}]", found=name)
+                raise field_error(f"{name[:80]!r} is given twice.", at=f"names[{i}]", found=name)
         return self
 
 

@@ -181,6 +181,20 @@ def test_too_few_trials_are_told_by_branch_with_the_command(ask):
     assert "too-few-trials" not in ask(rows + rows[6:] * 1, **space(**parameters))
 
 
+def test_too_few_trials_name_the_worst_optimizer_and_count_the_others(ask):
+    parameters = {
+        "optimizer": {"type": "categorical", "choices": ["sgd", "adam"]},
+        "sgd.lr": LR | {"when": {"optimizer": ["sgd"]}},
+        "adam.lr": LR | {"when": {"optimizer": ["adam"]}},
+    }
+    rows = [(0.1, {"optimizer": "sgd", "sgd.lr": 0.01})] * 2
+    rows += [(0.2, {"optimizer": "adam", "adam.lr": 0.01})]
+    assert ask(rows, **space(**parameters))["too-few-trials"]["title"] == (
+        "1 usable trial over 1 parameter for adam (and too few for 1 other optimizer); "
+        "a search of that many needs about 5."
+    )
+
+
 def test_a_running_study_is_judged_by_its_budget(ask):
     rows = rates(0.01, 0.1)
     assert "too-few-trials" in ask(rows)

@@ -38,6 +38,10 @@ def needed_trials(parameters: int) -> int:
     return table.get(parameters, FOR_EACH * parameters)
 
 
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def too_few_trials(round_: Round) -> list[Advice]:
     """Fewer trials in a branch than its parameters need, by the end of the budget."""
     budget = (round_.study.get("budget") or {}).get("trials")
@@ -62,8 +66,11 @@ def too_few_trials(round_: Round) -> list[Advice]:
     total += len(round_.evidence.trials) - len(round_.searched)
     worst = max(rows, key=lambda row: row["needed"] - row["trials"])
     where = f" for {worst['optimizer']}" if worst["optimizer"] is not None else ""
+    if len(rows) > 1:
+        where += f" (and too few for {_counted(len(rows) - 1, 'other optimizer')})"
     title = (
-        f"{worst['trials']} usable trials over {worst['parameters']} parameters{where}; "
+        f"{_counted(worst['trials'], 'usable trial')} over "
+        f"{_counted(worst['parameters'], 'parameter')}{where}; "
         f"a search of that many needs about {worst['needed']}."
     )
     evidence = {"branches": rows, "total_needed": total}

@@ -17,6 +17,8 @@ from tuner.tasks.registry import OPTIONS
 # in this order the cheapest is chosen by what every one of the group has
 PREFERENCE: Final = ("seconds", "evaluations", "steps", "epochs")
 SCHEDULING: Final = ("schedule", "warmup", "lr_end", "lr_drops", "lr_power")
+STEP: Final = "# each step: take_step(optimizer, lambda: loss_fn(model(x), y), model)"
+WHOLE: Final = "# each batch is the whole training set, as in the trial"
 _WIDTH: Final = 92
 
 
@@ -91,16 +93,32 @@ def code(contest: Contest, entrant: Entrant) -> dict[str, Any]:
         reason = f"{entrant.name} is not in tuner's registry, so only its parameters are given"
         return {"tuner_code": f"params = {_written(params)}\n", "torch_code": None, "why": reason}
     given = {**{k: v for k, v in scheduling.items() if resolve(params, k) is MISSING}, **params}
+    several = _evaluates_again(entrant.name)
     ours = [
-        "from tuner.training import build_optimizer, build_scheduler",
+        f"from tuner.training import build_optimizer, build_scheduler{', take_step' * several}",
         "",
         f"params = {_written(given)}",
         *([f"groups = {_written(grouping)}"] if grouping else []),
         f"optimizer = build_optimizer(model, params{', groups' if grouping else ''})",
         "scheduler = build_scheduler(optimizer, params, total_steps)  # step() after each step",
+        *([STEP] if several else []),
+        *([WHOLE] if _takes_everything(entrant.name, params, task) else []),
     ]
     plain, why = _plain(entrant.name, params, task)
     return {"tuner_code": "\n".join(ours) + "\n", "torch_code": plain, "why": why}
+
+
+def _evaluates_again(name: str) -> bool:
+    """Whether a step needs more than one loss and its gradient, so that step() alone fails."""
+    cost = registry.get(name).cost
+    return cost.functions > 1 or cost.products > 0
+
+
+def _takes_everything(name: str, params: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
+    """Whether the built-in task gave it the whole training set as one batch."""
+    batch = registry.get(name).batch
+    unset = resolve(params, "batch_size") is MISSING and task.get("batch_size") is None
+    return bool(task) and (batch == "full" or (batch == "large" and unset))
 
 
 def _written(data: Any) -> str:

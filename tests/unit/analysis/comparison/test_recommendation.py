@@ -8,6 +8,7 @@ from tuner.analysis.comparison.convergence import convergence
 from tuner.analysis.comparison.recommendation import recommendation
 from tuner.analysis.comparison.significance import significance
 from tuner.optimizers import registry
+from tuner.training.stepping import Needs, needs
 
 
 @pytest.fixture
@@ -105,6 +106,36 @@ def test_the_code_runs_for_every_optimizer(recommended, make_trial, name):
     assert type(plain["optimizer"]) is type(ours["optimizer"])
     assert plain["optimizer"].param_groups[0]["lr"] == ours["optimizer"].param_groups[0]["lr"]
     assert plain["factor"](7) == pytest.approx(ours["scheduler"].lr_lambdas[0](7))
+
+
+@pytest.mark.parametrize("name", registry.names())
+def test_the_code_says_how_to_step_where_step_alone_fails(recommended, make_trial, name):
+    params = {"optimizer": name, f"{name}.lr": 0.01}
+    written = recommended([make_trial(0, name, 0.5, params=params)])["tuner_code"]
+    x = torch.ones(3, 4)
+    model = torch.nn.Linear(4, 1)
+    made = executed(written, model)
+    made |= {"model": model, "x": x, "y": x[:, :1], "loss_fn": torch.nn.functional.mse_loss}
+    lines = [line for line in written.splitlines() if line.startswith("# each step: ")]
+    wanted = needs(made["optimizer"])
+    assert bool(lines) == (wanted != Needs())
+    before = model.weight.detach().clone()
+    for line in lines:
+        exec(line.removeprefix("# each step: "), made)  # noqa: S102 - the code under test
+        assert not torch.equal(model.weight, before)
+
+
+def test_the_code_says_that_the_batch_was_the_whole_training_set(recommended, make_trial):
+    def said(name, **task):
+        params = {"optimizer": name, f"{name}.lr": 0.01}
+        changes = {"trial": {"task": {"dataset": "iris", "model": "mlp", **task}}}
+        found = recommended([make_trial(0, name, 0.5, params=params)], **changes)
+        return "whole training set" in found["tuner_code"]
+
+    assert said("lbfgs")
+    assert said("gd", batch_size=16)
+    assert not said("lbfgs", batch_size=16)
+    assert not said("adam")
 
 
 def test_what_the_task_says_is_in_the_code(recommended, make_trial):
