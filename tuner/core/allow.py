@@ -91,6 +91,9 @@ def _is_elsewhere(path: object) -> bool:
 
 def _covers(pattern: str, kind: str, name: str) -> bool:
     if not kind:
+        if pattern.startswith((_FILE, _DOWNLOAD)):
+            # the right to read or to download is none to run a module of that name
+            return pattern == name
         return not pattern.startswith(_COMMAND) and _match(_NAMES, pattern, name)
     return pattern.startswith(kind) and _match(_SLASH, pattern.removeprefix(kind), name)
 

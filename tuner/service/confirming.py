@@ -133,11 +133,10 @@ def view(tx: Tx, row: Row[Any], spec: StudySpec) -> dict[str, Any]:
 
 def replicate_of(user_attrs: Mapping[str, Any]) -> tuple[int, int] | None:
     """The pair that marks a replicate, None without a well-formed one."""
-    pair = (user_attrs.get(CONFIRMS), user_attrs.get(REPLICATE))
-    if any(type(item) is not int for item in pair) or set(user_attrs) & set(RESERVED) == set():
+    pair: tuple[Any, Any] = (user_attrs.get(CONFIRMS), user_attrs.get(REPLICATE))
+    if any(type(item) is not int for item in pair):
         return None
-    confirms, replicate = int(pair[0] or 0), int(pair[1] or 0)
-    return (confirms, replicate) if confirms >= 0 and replicate >= 1 else None
+    return pair if pair[0] >= 0 and pair[1] >= 1 else None
 
 
 def _best(tx: Tx, study_id: int, spec: StudySpec, top: int) -> dict[str, list[Row[Any]]]:
@@ -171,16 +170,16 @@ def _last_replicates(tx: Tx, study_id: int) -> dict[int, int]:
 def _resume(ledger: Ledger, wanted: int) -> None:
     """Let a finished study run `wanted` more trials, and one that was stopped nothing else."""
     study, values = ledger.study, ledger.values
-    _make_room(ledger, wanted)
     if study.state == StudyState.FINISHED:
         values["paused"] = False
-    if not study.stopped:
-        return
-    values["stopped"] = False
-    if ledger.spec.compare is not None:
-        values["size"] = study.next_index
-    elif not is_spent(ledger):
-        ledger.change_budget(study.numbers_made + wanted)
+    if study.stopped:
+        values["stopped"] = False
+        if ledger.spec.compare is not None:
+            values["size"] = study.next_index
+        elif not is_spent(ledger):
+            ledger.change_budget(study.numbers_made + wanted)
+    # last: of a search that is over nothing is owed
+    _make_room(ledger, wanted)
 
 
 def _make_room(ledger: Ledger, wanted: int) -> None:

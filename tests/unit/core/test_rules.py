@@ -173,6 +173,11 @@ def test_a_wrong_placeholder_is_refused_at_its_word(argv, error, words):
         ("cmd:run 'a b'", {"command": ["run", ["a b"]]}, True),
         ("run", {"command": ["run"]}, False),
         ("cmd:a:b", {"python": "a:b"}, False),
+        # a right to data is none to run the code of a module of that name
+        ("file:*", {"python": "file:run"}, False),
+        ("download:*", {"python": "download:run"}, False),
+        ("download:*", {"task": {"model": "download:build"}}, False),
+        ("download:run", {"python": "download:run"}, True),
         ("cmd:'", {"command": ["'"]}, False),
     ],
 )

@@ -69,13 +69,15 @@ def convergence(contest: Contest) -> dict[str, Any]:
 
 def _row(contest: Contest, entrant: Entrant, target: float | None) -> dict[str, Any]:
     curves = [run for run in entrant.runs if contest.evidence.curve(run, contest.metric)]
+    # one that failed before its first report never gets there; one that only told its value may
+    lost = [run for run in entrant.runs if run not in curves and math.isinf(contest.cost(run))]
     ends = [None if target is None else reached(contest, run, target) for run in curves]
     found: dict[str, Any] = {}
     for key, metric, _ in MEASURES:
         if target is not None and _is_counted(contest, curves, metric):
             costs = [
                 _cost(contest, run, metric, end) for run, end in zip(curves, ends, strict=True)
-            ]
+            ] + [math.inf] * len(lost)
             finite = [cost for cost in costs if math.isfinite(cost)]
             found[key] = {
                 "median": as_json(median(costs)),
@@ -85,7 +87,7 @@ def _row(contest: Contest, entrant: Entrant, target: float | None) -> dict[str, 
             }
     return {
         "optimizer": entrant.name,
-        "runs": len(curves),
+        "runs": len(curves) + len(lost),
         "reached": sum(end is not None for end in ends),
         "to_target": found,
     }

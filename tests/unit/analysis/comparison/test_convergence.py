@@ -104,3 +104,19 @@ def test_runs_that_only_told_their_value_have_no_time_to_target(contest_of, make
     assert found["measures"] == []
     assert found["progress"] == []
     assert found["optimizers"][0]["to_target"] == {}
+
+
+def test_a_run_that_failed_before_its_first_report_is_later_than_all(
+    contest_of, make_trial, make_rows
+):
+    trials = [
+        make_trial(0, "sgd", 0.5),
+        make_trial(1, "sgd", 0.5, confirms=0, replicate=1),
+        make_trial(2, "sgd", None, state="fail", confirms=0, replicate=2),
+        make_trial(3, "sgd", None, state="fail", confirms=0, replicate=3),
+    ]
+    rows = make_rows(1, "val_loss", [0.9, 0.5])
+    (row,) = convergence(contest_of(trials, rows, compare={"target": 0.5}))["optimizers"]
+    assert (row["reached"], row["runs"]) == (1, 3)
+    assert row["to_target"]["epochs"]["runs"] == [2.0, "Infinity", "Infinity"]
+    assert row["to_target"]["epochs"]["median"] == "Infinity"
