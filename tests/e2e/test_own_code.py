@@ -95,11 +95,24 @@ def test_a_study_of_own_code_runs_by_the_command_line(folder, tuner):
     assert json.loads(out)["best"]["values"]["val_missed"] < 0.6
 
 
-def test_code_that_does_not_import_ends_the_run_with_one_line_and_no_trial(folder, tuner):
-    write(folder, {**TASK, "model": "mine:biuld"})
+@pytest.mark.parametrize(
+    ("module", "said"), [("mine", "mine has no 'biuld'"), ("broken", "ZeroDivisionError")]
+)
+def test_code_that_does_not_import_is_refused_before_anything_is_made(folder, tuner, module, said):
+    (folder / "broken.py").write_text("1 / 0")
+    write(folder, {**TASK, "model": f"{module}:biuld"})
     code, out, err = tuner("study", "run", "s.json", "--workers", "1")
     assert (code, out) == (1, "")
-    assert "mine has no 'biuld'" in err
+    assert "trial.task.model" in err
+    assert said in err
+    assert not (folder / "tuner.db").exists()
+
+
+def test_code_that_does_not_import_ends_a_worker_with_one_line_and_costs_no_trial(folder, tuner):
+    write(folder, {**TASK, "model": "mine:biuld"})
+    assert tuner("study", "create", "--file", "s.json")[0] == 0
+    code, _, err = tuner("worker", "start", "--slots", "1")
+    assert code == 1
     assert "Did you mean 'build'?" in err
     counts = json.loads(tuner("study", "show", "mine", "--json")[1])["counts"]
     assert (counts["fail"], counts["waiting"], counts["running"]) == (0, 1, 0)
@@ -120,6 +133,11 @@ def test_a_file_that_cannot_be_used_costs_no_trial(folder, tuner):
     (folder / "bad.csv").write_text("a,b\n1,x\n,y\n")
     write(folder, {"dataset": "bad.csv"}, objective="val_loss", space={"optimizers": ["adam"]})
     code, _, err = tuner("study", "run", "s.json", "--workers", "1")
+    assert code == 1
+    assert "bad.csv: line 3, column 'a', is empty" in err
+    assert not (folder / "tuner.db").exists()
+    assert tuner("study", "create", "--file", "s.json")[0] == 0
+    code, _, err = tuner("worker", "start", "--slots", "1")
     assert code == 1
     assert "bad.csv: line 3, column 'a', is empty" in err
     assert json.loads(tuner("study", "show", "mine", "--json")[1])["counts"]["fail"] == 0

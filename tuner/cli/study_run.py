@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tuner.cli import extras, interrupt, optional, result, study_advise, studyfile
+from tuner.cli import extras, interrupt, optional, precheck, result, study_advise, studyfile
 from tuner.cli.options import Json
 from tuner.cli.output import Output, cell
 from tuner.cli.progress import Display
@@ -73,7 +73,7 @@ def run(
             f"{file} has no key trial, so there is nothing to run.",
             hint="Add trial: with a task, python or command; or ask and tell by yourself.",
         )
-    _require_paths(spec)
+    precheck.require(spec)
     with session.client() as client:
         # first what may refuse, so that nothing is made then
         local = _local_workers(client, spec.name, spec.trial.runner, workers, devices)
@@ -81,17 +81,6 @@ def run(
         if study["state"] != "finished":
             study = _run_here(session, client, local, spec.name)
         _finish(session, client, study)
-
-
-def _require_paths(spec: StudySpec) -> None:
-    """Refuse a task whose files are not here, where its trials are to run."""
-    for key, path in studyfile.missing_paths(spec):
-        raise Invalid.at(
-            key,
-            f"there is no {path} in {Path.cwd()}.",
-            found=path,
-            hint="Paths are relative to the folder that the command is run in.",
-        )
 
 
 def create_or_resume(out: Output, client: Client, data: dict[str, Any]) -> dict[str, Any]:

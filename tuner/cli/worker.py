@@ -16,7 +16,7 @@ from tuner.cli.nouns import group
 from tuner.cli.options import Json
 from tuner.cli.session import open_session
 from tuner.core.names import nearest
-from tuner.errors import EXIT_INTERRUPTED, Invalid, NotAvailable
+from tuner.errors import EXIT_INTERRUPTED, Invalid, NotAvailable, WorkerError
 
 app = group("Run trials on this machine for any study.")
 
@@ -79,6 +79,8 @@ def start(  # noqa: PLR0913 - one argument per option
         )
         session.out.say(f"Worker {name or platform.node()} serves {client.url}.")
         agent.run(asked)
+    if agent.error is not None and asked.number is None:
+        raise WorkerError(f"The worker ended: {agent.error}")
     if asked.number == signal.SIGINT:
         raise typer.Exit(EXIT_INTERRUPTED)
 

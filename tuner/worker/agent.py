@@ -231,7 +231,8 @@ class Agent:
             self._takes_more = self._takes_more and not isinstance(error, NotFound | Unauthorized)
             self._rest(_LONGEST_PAUSE_S)
             return
-        self.error = None
+        if not self._is_stopping:
+            self.error = None
         for trial in taken.trials:
             self._begin(trial, taken.studies.get(trial["study"]), asked_at)
         if taken.trials:

@@ -27,9 +27,9 @@ def recommendation(
 ) -> dict[str, Any] | None:
     """The recommended optimizer with its code; None while no optimizer has a result.
 
-    Of those that not even the uncorrected test tells from the leader it is the one that reaches the
-    target soonest, by the median over its runs; without such times, or with too few seeds for any
-    test, the leader.
+    Of those that not even the uncorrected test tells from the leader, and whose median lies within
+    the range of its seeds, it is the one that reaches the target soonest, by the median over its
+    runs; without such times, or with too few seeds for any test, the leader.
 
     Args:
         contest: The comparison.
@@ -43,10 +43,11 @@ def recommendation(
     names = {entrant.name for entrant in usable}
     group = [name for name in significance["group"] if name in names] or [leader.name]
     close = [name for name in significance["close"] if name in names] or [leader.name]
+    as_good = [entrant.name for entrant in usable if _is_as_good(contest, entrant, leader, close)]
     least = significance["smallest_p"]
     # a test that can tell nothing apart makes nobody as good as the leader
     can_tell = least is not None and least <= significance["level"]
-    cheapest, by = _cheapest(close, convergence) if can_tell else (None, None)
+    cheapest, by = _cheapest(as_good, convergence) if can_tell else (None, None)
     chosen = next(entrant for entrant in usable if entrant.name == (cheapest or leader.name))
     return {
         "leader": leader.name,
@@ -60,6 +61,18 @@ def recommendation(
         "params": dict((chosen.setting or {}).get("params") or {}),
         **code(contest, chosen),
     }
+
+
+def _is_as_good(contest: Contest, entrant: Entrant, leader: Entrant, close: list[str]) -> bool:
+    """Whether it may stand for the leader: not told from it, and no worse than its runs.
+
+    A test that finds no difference does not show that there is none, so the median has to lie
+    within the range of the leader's seeds as well.
+    """
+    if entrant is leader:
+        return True
+    own, best = (list(contest.confirmed(one).values()) for one in (entrant, leader))
+    return entrant.name in close and bool(own and best) and median(own) <= max(best)
 
 
 def _has_result(contest: Contest, entrant: Entrant) -> bool:

@@ -81,8 +81,9 @@ def _recommendation(comparison: Json, prefix: str) -> list[Block]:
     text = f"Use {chosen} with the parameters of trial #{found['setting']}."
     if found["cheapest"] is not None and len(found["close"]) > 1:
         text = (
-            "Of the leader and those not distinguishable from it, none reaches the target sooner "
-            f"than {chosen}, counted in {_BY[found['cheapest_by']]}. {text}"
+            "Of the leader and those not distinguishable from it whose median lies within the range "
+            f"of its seeds, none reaches the target sooner than {chosen}, counted in "
+            f"{_BY[found['cheapest_by']]}. {text}"
         )
     blocks: list[Block] = [
         Text(verdict(comparison), is_lead=True),

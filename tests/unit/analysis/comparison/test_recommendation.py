@@ -57,6 +57,24 @@ def test_a_cheap_optimizer_that_looks_worse_is_not_taken(recommended, make_trial
     assert found["optimizer"] == "adamw"
 
 
+def test_no_proof_of_a_difference_is_no_proof_that_there_is_none(
+    recommended, make_trial, make_rows
+):
+    """The tests do not part the two, but the faster one's median is worse than all of the other."""
+    trials, rows = [], []
+    values = {"adamw": (0.51, 0.52, 0.53, 0.54, 0.55), "sgd": (0.50, 0.525, 0.58, 0.60, 0.62)}
+    for i, (name, own) in enumerate(values.items()):
+        trials.append(make_trial(10 * i, name, 0.5))
+        for r, value in enumerate(own, start=1):
+            number = 10 * i + r
+            trials.append(make_trial(number, name, value, confirms=10 * i, replicate=r))
+            rows += make_rows(number, "val_loss", [value])
+            rows += make_rows(number, "seconds", [9.0 if name == "adamw" else 1.0])
+    found = recommended(trials, rows, compare={"target": 0.9})
+    assert found["group"] == ["adamw", "sgd"]
+    assert (found["close"], found["optimizer"]) == (["adamw", "sgd"], "adamw")
+
+
 def test_too_few_seeds_make_nobody_as_good_as_the_leader(recommended, tied):
     few = [t for t in tied[0] if t["user_attrs"].get("replicate", 0) <= 3]
     found = recommended(few, tied[1])
