@@ -188,7 +188,8 @@ def renderings(service, monkeypatch):
     return kinds
 
 
-def test_many_viewers_of_a_running_study_cost_one_rendering(service, renderings):
+def test_many_viewers_of_a_running_study_cost_one_rendering(service, renderings, monkeypatch):
+    monkeypatch.setattr("tuner.service.rendering.FRESH_S", 3600.0)
     name = service.new_study()
     (trial,) = service.ask(name)
     documents = service.together(*(service.manager.export(name) for _ in range(4)))

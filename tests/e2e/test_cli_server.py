@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -92,9 +93,20 @@ def test_a_worker_runs_what_it_allows_until_nothing_is_left(tuner, tmp_path):
     assert code == 0, err
     counts = json.loads(tuner("study", "show", "c", "--json")[1])["counts"]
     assert counts["complete"] == 3
-    workers = json.loads(tuner("worker", "list", "--json")[1])["items"]
-    assert [worker["slots"] for worker in workers] == [2]
-    assert workers[0]["id"] in tuner("worker", "list")[1]
+    # it signed itself off
+    assert json.loads(tuner("worker", "list", "--json")[1])["items"] == []
+
+
+def test_a_worker_is_listed_while_it_runs(start, server):
+    env = {"TUNER_URL": server[0], "TUNER_TOKEN": TOKEN}
+    worker = start("worker", "start", "--slots", "3", "--name", "mine", **env)
+    assert "serves" in worker.stderr.readline()
+    deadline = time.monotonic() + WAIT_S
+    while "mine" not in (listed := start("worker", "list", **env).communicate(timeout=WAIT_S)[0]):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    (row,) = [line.split() for line in listed.splitlines() if "mine" in line]
+    assert row[3:5] == ["live", "3"]
 
 
 def test_an_interrupted_worker_is_exit_130_and_a_terminated_one_0(start, server):

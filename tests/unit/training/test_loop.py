@@ -121,9 +121,7 @@ def test_a_plain_loop_gives_the_same_numbers_bit_for_bit(train):
 
 # Every optimizer on one model, and on every other model those that differ in kind.
 KINDS = ["adam", "muon", "sam", "adahessian", "lbfgs", "newton_cg"]
-RESUMED = [
-    (name, model) for model in MODELS for name in (names() if model == "mlp" else KINDS)
-]
+RESUMED = [(name, model) for model in MODELS for name in (names() if model == "mlp" else KINDS)]
 
 
 @pytest.mark.parametrize(("name", "model"), RESUMED)
