@@ -25,6 +25,7 @@ class Bench:
         self.executor = executor
         self.folder = folder
         self._count = 0
+        self._open: set[str] = set()
 
     def job(self, runner: dict[str, Any], **changes: Any) -> Job:
         self._count += 1
@@ -52,19 +53,31 @@ class Bench:
         body = textwrap.indent(textwrap.dedent(code), "    ")
         text = f"import os, signal, subprocess, sys, time\nfrom pathlib import Path\n\n\ndef f(trial):\n{body}\n"
         (self.folder / f"{name}.py").write_text(text)
-        job = self.job({"python": f"{name}:f"}, **changes)
+        return self.start(self.job({"python": f"{name}:f"}, **changes))
+
+    def command(self, argv: list[Any], **changes: Any) -> str:
+        return self.start(self.job({"command": argv}, **changes))
+
+    def start(self, job: Job) -> str:
+        self._open.add(job.key)
         self.executor.start(job)
         return job.key
 
-    def command(self, argv: list[Any], **changes: Any) -> str:
-        job = self.job({"command": argv}, **changes)
-        self.executor.start(job)
-        return job.key
+    def poll(self, seconds: float) -> list[Exit]:
+        ends = self.executor.poll(seconds)
+        self._open.difference_update(end.key for end in ends)
+        return ends
+
+    def leave(self) -> None:
+        """End what still runs, so that the next test meets nothing of it in the same executor."""
+        for key in self._open:
+            self.executor.kill(key)
+        self.wait_for(lambda: not self._open, may_end=True)
 
     def end(self, key: str, seconds: float = 30.0) -> Exit:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            for end in self.executor.poll(0.2):
+            for end in self.poll(0.2):
                 if end.key == key:
                     return end
         raise AssertionError(f"{key} did not end within {seconds} s: {self.log(key)}")
@@ -73,14 +86,15 @@ class Bench:
         file = self.folder / f"{key}.log"
         return file.read_text(errors="replace") if file.exists() else ""
 
-    def wait_for(self, condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-        """Poll the executor until the condition holds."""
+    def wait_for(self, condition: Callable[[], Any], seconds: float = 20.0, may_end: bool = False) -> Any:
+        """Poll the executor until the condition holds; unless they may, no trial ends meanwhile."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             found = condition()
             if found:
                 return found
-            assert self.executor.poll(0.02) == []
+            ended = self.poll(0.02)
+            assert may_end or ended == []
         raise AssertionError("it did not happen in time")
 
     def pids(self, name: str = "pids", count: int = 1) -> list[int]:
@@ -124,8 +138,10 @@ def executor() -> Iterator[ProcessExecutor]:
 
 
 @pytest.fixture
-def bench(executor: ProcessExecutor, tmp_path: Path) -> Bench:
-    return Bench(executor, tmp_path)
+def bench(executor: ProcessExecutor, tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(executor, tmp_path)
+    yield bench
+    bench.leave()
 
 
 @pytest.fixture

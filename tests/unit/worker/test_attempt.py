@@ -23,7 +23,7 @@ def follow(bench, attempt, seconds=20.0):
     """Watch until the process has ended; its end and the time it took."""
     began = time.monotonic()
     while time.monotonic() < began + seconds:
-        for end in bench.executor.poll(0.02):
+        for end in bench.poll(0.02):
             if end.key == attempt.lease:
                 attempt.log.read(final=True)
                 return attempt.conclude(end), end

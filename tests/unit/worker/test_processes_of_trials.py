@@ -54,14 +54,14 @@ def test_a_segmentation_fault_ends_the_trial_only(bench):
     other = bench.python("time.sleep(0.5); return 1.0")
     ends = {}
     while len(ends) < 2:
-        ends.update({end.key: end for end in bench.executor.poll(5)})
+        ends.update({end.key: end for end in bench.poll(5)})
     assert ends[key].code == -signal.SIGSEGV
     assert ends[other].outcome.values == {"loss": 1.0}
 
 
 def test_a_module_that_is_not_there_is_named(bench):
     job = bench.job({"python": "no_such_module_anywhere:f"})
-    bench.executor.start(job)
+    bench.start(job)
     outcome = bench.end(job.key).outcome
     assert "no_such_module_anywhere" in outcome.message
     assert outcome.state == "fail"
@@ -70,7 +70,7 @@ def test_a_module_that_is_not_there_is_named(bench):
 def test_a_wrong_function_name_gets_the_nearest(bench):
     bench.python("return 1.0")
     job = bench.job({"python": "user_code_0:ff"})
-    bench.executor.start(job)
+    bench.start(job)
     ends = [bench.end(job.key)]
     assert "Did you mean 'f'?" in ends[0].outcome.message
 
@@ -79,7 +79,7 @@ def test_user_code_is_read_anew_for_each_trial(bench):
     assert bench.end(bench.python("return 1.0")).outcome.values == {"loss": 1.0}
     (bench.folder / "user_code_0.py").write_text("def f(trial):\n    return 2.5\n")
     job = bench.job({"python": "user_code_0:f"})
-    bench.executor.start(job)
+    bench.start(job)
     assert bench.end(job.key).outcome.values == {"loss": 2.5}
 
 
@@ -196,7 +196,7 @@ def test_sigterm_can_be_ignored_but_sigkill_cannot(bench):
     """)
     bench.pids()
     bench.executor.terminate(key)
-    assert bench.executor.poll(0.3) == []
+    assert bench.poll(0.3) == []
     bench.executor.kill(key)
     assert bench.end(key).code == -signal.SIGKILL
 
@@ -287,3 +287,11 @@ def test_torch_is_loaded_once_when_user_code_turns_out_to_need_it(own_bench):
     first, second = (bench.end(bench.python(both, cpus=2)).outcome.values for _ in range(2))
     assert first["loss"] != second["loss"]
     assert first["threads"] == 2
+
+
+def test_a_lease_that_runs_already_is_refused(bench):
+    job = bench.job({"python": "no_such_module_anywhere:f"})
+    bench.start(job)
+    with pytest.raises(ValueError, match="runs already"):
+        bench.executor.start(job)
+    assert bench.end(job.key).outcome.state == "fail"

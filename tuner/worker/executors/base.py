@@ -50,7 +50,11 @@ class Executor(Protocol):
     """Runs trials; all calls but `wake` come from one thread."""
 
     def start(self, job: Job) -> None:
-        """Start a trial; that it could not start is told as an `Exit` by `poll`."""
+        """Start a trial; that it could not start is told as an `Exit` by `poll`.
+
+        Raises:
+            ValueError: A trial with the same lease runs.
+        """
 
     def poll(self, seconds: float) -> list[Exit]:
         """Trials that have ended, waiting up to `seconds` for the first; nothing of them lives."""

@@ -68,6 +68,8 @@ class ProcessExecutor:
 
     def start(self, job: Job) -> None:
         """See `Executor`."""
+        if job.key in self._running:
+            raise ValueError(f"A trial with the lease {job.key!r} runs already.")
         ours, theirs = socket.socketpair()
         log = os.open(job.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
