@@ -145,6 +145,14 @@ class Service:
     def run(self, call: Coroutine[Any, Any, Any]) -> Any:
         return self.runner.run(call)
 
+    def read(self, work: Any) -> Any:
+        """What `work` finds in the database in one transaction."""
+
+        async def reading() -> Any:
+            return await asyncio.wrap_future(self.manager._database.read(work))
+
+        return self.run(reading())
+
     def together(self, *calls: Coroutine[Any, Any, Any]) -> list[Any]:
         """Run calls at the same time; errors are returned in their places."""
 

@@ -18,7 +18,7 @@ from tuner.core.lifecycle import Move, Reason, StudyState, TrialState, after
 from tuner.core.wire import dumps
 from tuner.samplers import registry as samplers
 from tuner.samplers.base import Request
-from tuner.service.branches import indices
+from tuner.service import branches
 from tuner.service.ending import Ending, end
 from tuner.service.pool import DEADLINE_S
 from tuner.service.settling import settle
@@ -130,7 +130,7 @@ def _lease_again(tx: Tx, ledger: Ledger, row: Row[Any], wanted: Wanted) -> str:
 def _make_new(tx: Tx, ledger: Ledger, wanted: Wanted, missing: int, result: Reserved) -> None:
     study = ledger.study
     spec = spec_of(study.spec)
-    places = indices(tx, ledger, _within_budget(ledger, missing))
+    places = branches.indices(tx, ledger, _within_budget(ledger, missing))
     number = ledger.current("next_number")
     made = _suggestions(ledger, wanted.ready, places)
     result.used_ready = wanted.ready is not None and len(made) > 0 and made[0] is wanted.ready
@@ -173,6 +173,7 @@ def _make_new(tx: Tx, ledger: Ledger, wanted: Wanted, missing: int, result: Rese
             result.unfilled.append(trial_id)
         ledger.move(None, TrialState.RUNNING)
         events.add(tx, study, "trial.started", row["number"], attempt=1)
+    branches.count_new(tx, ledger, places)
     for column in ("next_number", "next_index", "numbers_made"):
         ledger.add(column, len(rows))
 

@@ -3,16 +3,21 @@
 Index i stands for the optimizer i % n and its round i // n (see `samplers.balanced`). With a
 budget of trials the indices are 0, 1, 2, …, so the optimizers take turns. With a budget of seconds
 the next trial goes to the optimizer that has trained least, with the index of its own next round.
+What each has used is summed up as its trials begin and end, so nothing here scans trials.
 """
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from sqlalchemy import Row
 
+from tuner.core.lifecycle import TrialState
 from tuner.core.study import StudySpec
+from tuner.service.specification import size_of
 from tuner.service.state import Ledger
 from tuner.storage import comparison
 from tuner.storage.comparison import Branch
@@ -38,6 +43,39 @@ class _Turn:
         return self.used.seconds + (self.made - ended) * mean
 
 
+def start(tx: Tx, study_id: int, spec: StudySpec) -> None:
+    """Begin the sums of a new study, if it compares."""
+    if spec.compare is not None:
+        comparison.start_branches(tx, study_id, len(spec.compared))
+
+
+def count_new(tx: Tx, ledger: Ledger, indices: Iterable[int]) -> None:
+    """Count trials that are given out."""
+    n = len(ledger.spec.compared)
+    if ledger.spec.compare is not None:
+        for place, made in Counter(index % n for index in indices).items():
+            comparison.add_to_branch(tx, ledger.study.id, place, Branch(made=made))
+
+
+def count_end(
+    tx: Tx, ledger: Ledger, trial: Row[Any], state: TrialState, *, sign: int = 1
+) -> None:
+    """Count a trial that ends in that state; with sign -1, take one back that had ended so.
+
+    Called while `trial.attempt` is its last attempt.
+    """
+    if ledger.spec.compare is None or trial.sampler_index is None:
+        return
+    seconds = comparison.seconds_of(tx, trial.id, trial.attempt)
+    failed = int(state == TrialState.FAIL)
+    comparison.add_to_branch(
+        tx,
+        ledger.study.id,
+        trial.sampler_index % len(ledger.spec.compared),
+        Branch(ended=sign, failed=sign * failed, seconds=sign * seconds),
+    )
+
+
 def indices(tx: Tx, ledger: Ledger, most: int) -> list[int]:
     """The sampler indices of up to `most` new trials."""
     spec = ledger.spec
@@ -45,7 +83,7 @@ def indices(tx: Tx, ledger: Ledger, most: int) -> list[int]:
     if spec.compare is None or spec.compare.seconds is None:
         return list(range(first, first + most))
     given: list[int] = []
-    turns = _turns(tx, ledger, spec)
+    turns = _turns(tx, ledger)
     while len(given) < most:
         left = [t for t in turns if t.expected < spec.compare.seconds and not _is_hopeless(t.used)]
         if not left:
@@ -63,22 +101,30 @@ def close_search(tx: Tx, ledger: Ledger) -> None:
     size = ledger.values.get("size", ledger.study.size)
     if spec.compare is None or spec.compare.seconds is None or size is not None:
         return
-    limit = spec.compare.seconds
-    turns = _turns(tx, ledger, spec)
-    if all(turn.used.seconds >= limit or _is_hopeless(turn.used) for turn in turns):
+    if is_searched(tx, ledger):
         ledger.values["size"] = ledger.current("next_index")
+
+
+def is_searched(tx: Tx, ledger: Ledger) -> bool:
+    """Whether every optimizer of a comparison has had its budget (a search may be cut short)."""
+    compare = ledger.spec.compare
+    if compare is None:
+        return False
+    if compare.seconds is None:
+        return int(ledger.current("next_index")) >= (size_of(ledger.spec) or 0)
+    used = comparison.branches_of(tx, ledger.study.id)
+    return all(item.seconds >= compare.seconds or _is_hopeless(item) for item in used)
 
 
 def seconds_used(tx: Tx, study: Row[Any], spec: StudySpec) -> dict[str, float]:
     """Seconds of training by optimizer, of trials that have ended."""
-    used = comparison.branches(tx, study.id, len(spec.compared))
-    return {name: round(used.get(i, Branch()).seconds, 3) for i, name in enumerate(spec.compared)}
+    used = comparison.branches_of(tx, study.id)
+    return {name: round(item.seconds, 3) for name, item in zip(spec.compared, used, strict=True)}
 
 
-def _turns(tx: Tx, ledger: Ledger, spec: StudySpec) -> list[_Turn]:
-    n = len(spec.compared)
-    used = comparison.branches(tx, ledger.study.id, n)
-    return [_Turn(i, used.get(i, Branch()), used.get(i, Branch()).made) for i in range(n)]
+def _turns(tx: Tx, ledger: Ledger) -> list[_Turn]:
+    used = comparison.branches_of(tx, ledger.study.id)
+    return [_Turn(place, item, item.made) for place, item in enumerate(used)]
 
 
 def _is_hopeless(used: Branch) -> bool:

@@ -20,6 +20,7 @@ from tuner.core.names import OPTIMIZER
 from tuner.core.study import StudySpec
 from tuner.core.wire import dumps
 from tuner.errors import Conflict, NoResultYet
+from tuner.service import branches
 from tuner.service.specification import size_of
 from tuner.service.state import Ledger, is_spent, trial_of
 from tuner.service.views import trial_view
@@ -71,12 +72,15 @@ def enqueue_due(tx: Tx, ledger: Ledger) -> None:
     """Queue what a comparison whose search is over still lacks of its confirmation.
 
     The best setting of each optimizer needs `compare.seeds` replicates; those that exist count,
-    however they ended, so nothing is ever queued twice.
+    however they ended, so nothing is ever queued twice. A search that was stopped gets those that
+    were asked for, and no others.
     """
     compare = ledger.spec.compare
     if compare is None or not is_spent(ledger):
         return
     if ledger.current("n_running") or ledger.current("n_waiting"):
+        return
+    if not branches.is_searched(tx, ledger):
         return
     chosen = _best(tx, ledger.study.id, ledger.spec, 1)
     there = Counter(row.confirms for row in comparison.replicates(tx, ledger.study.id))
@@ -93,6 +97,13 @@ def enqueue_due(tx: Tx, ledger: Ledger) -> None:
         _enqueue(tx, ledger, plan)
 
 
+def reopen_search(tx: Tx, ledger: Ledger) -> None:
+    """Let a comparison go on whose search was cut short for a confirmation by hand."""
+    if ledger.spec.compare is not None and not branches.is_searched(tx, ledger):
+        ledger.values["size"] = size_of(ledger.spec)
+        _make_room(ledger, 0)
+
+
 def left_out(tx: Tx, ledger: Ledger) -> list[str]:
     """The compared optimizers without a result that could be confirmed."""
     found = _best(tx, ledger.study.id, ledger.spec, 1)
@@ -101,10 +112,10 @@ def left_out(tx: Tx, ledger: Ledger) -> list[str]:
 
 def progress(tx: Tx, study_id: int) -> str | None:
     """`confirming: 7 of 20 trials have ended`; None before the confirmation."""
-    at = comparison.phase(tx, study_id)
-    if not at.replicates or at.replicates == at.replicates_ended:
+    ended, made = comparison.replicates_ended(tx, study_id)
+    if ended == made:
         return None
-    return f"confirming: {at.replicates_ended} of {at.replicates} trials on fresh seeds have ended"
+    return f"confirming: {ended} of {made} trials on fresh seeds have ended"
 
 
 def owed(ledger: Ledger) -> int:
@@ -119,15 +130,15 @@ def owed(ledger: Ledger) -> int:
 
 def view(tx: Tx, row: Row[Any], spec: StudySpec) -> dict[str, Any]:
     """How far a comparison is: `phase`, trials ended and all of them for both parts."""
-    at = comparison.phase(tx, row.id)
+    ended, made = comparison.replicates_ended(tx, row.id)
     seeds = 0 if spec.compare is None else spec.compare.seeds
-    phase = "confirming" if at.replicates > at.replicates_ended else "searching"
+    phase = "confirming" if made > ended else "searching"
     return {
         "phase": "complete" if row.state == StudyState.FINISHED else phase,
-        "searched": at.searched,
+        "searched": sum(item.ended for item in comparison.branches_of(tx, row.id)),
         "search_trials": size_of(spec) if row.size is None else row.size,
-        "confirmed": at.replicates_ended,
-        "confirm_trials": at.replicates or len(spec.compared) * seeds,
+        "confirmed": ended,
+        "confirm_trials": made or len(spec.compared) * seeds,
     }
 
 

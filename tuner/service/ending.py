@@ -14,6 +14,7 @@ from tuner.core.names import nearest
 from tuner.core.ranking import choose, is_feasible, loss
 from tuner.core.study import DEFAULT_RETRY_ON, StudySpec
 from tuner.errors import InvalidMetric
+from tuner.service import branches
 from tuner.service.specification import spec_of
 from tuner.service.state import Ledger
 from tuner.service.views import store_values
@@ -62,6 +63,7 @@ def end(tx: Tx, ledger: Ledger, trial: Row[Any], ending: Ending) -> TrialState:
         **outcome,
     )
     _close_attempt(tx, trial, str(state), ending)
+    branches.count_end(tx, ledger, trial, state)
     ledger.move(TrialState.RUNNING, state)
     if trial.confirms is None:
         note_best(ledger, trial.id, outcome["loss"])
@@ -91,6 +93,8 @@ def _end_badly(
         **changes,
     )
     _close_attempt(tx, trial, "fail", Ending(TrialState.FAIL, None, reason, ending.message))
+    if not back:
+        branches.count_end(tx, ledger, trial, state)
     ledger.move(TrialState.RUNNING, state)
     kind = "trial.requeued" if back else "trial.fail"
     events.add(tx, ledger.study, kind, trial.number, reason=str(reason), attempt=trial.attempt)

@@ -156,7 +156,7 @@ def delete(tx: Tx, name: str) -> int:
 def _insert(tx: Tx, definition: Definition) -> None:
     spec = definition.spec
     target = spec.budget.target
-    studies.add(
+    study_id = studies.add(
         tx,
         name=spec.name,
         spec=dumps(spec.to_json()),
@@ -171,6 +171,7 @@ def _insert(tx: Tx, definition: Definition) -> None:
         created_at=tx.now,
         updated_at=tx.now,
     )
+    branches.start(tx, study_id, spec)
 
 
 def _change_spec(ledger: Ledger, spec: StudySpec, body: StudyChange) -> None:
@@ -245,6 +246,7 @@ def _change_state(tx: Tx, ledger: Ledger, body: StudyChange) -> None:
         ledger.values["stopped"] = True
     else:
         ledger.values |= {"paused": False, "stopped": False}
+        confirming.reopen_search(tx, ledger)
         closed = closing_reason(ledger, tx.now)
         if closed is None:
             confirming.enqueue_due(tx, ledger)

@@ -10,6 +10,7 @@ from tuner.core.names import nearest
 from tuner.core.ranking import loss, pareto
 from tuner.core.wire import decode_metric, encode_metric
 from tuner.errors import Conflict, Invalid, NoResultYet, TrialFinished
+from tuner.service import branches
 from tuner.service.cursors import decode, encode, page_of
 from tuner.service.settling import settle
 from tuner.service.specification import spec_of
@@ -145,6 +146,7 @@ def stop(tx: Tx, name: str, number: int) -> dict[str, Any]:
     trials.change(
         tx, row.id, state=str(new), reason=str(Reason.CANCELLED), message=None, finished_at=tx.now
     )
+    branches.count_end(tx, ledger, row, new)
     ledger.move(state, new)
     settle(tx, ledger)
     events.add(tx, study, "trial.fail", number, reason=str(Reason.CANCELLED))
@@ -169,6 +171,7 @@ def retry(tx: Tx, name: str, number: int) -> dict[str, Any]:
     trials.change(
         tx, row.id, state=str(new), reason=None, message=None, finished_at=None, result_seq=None
     )
+    branches.count_end(tx, ledger, row, TrialState.FAIL, sign=-1)
     ledger.move(TrialState.FAIL, new)
     ledger.values["stopped"] = False
     settle(tx, ledger)

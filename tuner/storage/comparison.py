@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Row, Subquery, case, func, select
+from sqlalchemy import Row, bindparam, case, func, insert, select, update
 
 from tuner.storage.engine import Tx
-from tuner.storage.tables import measurements, trials
+from tuner.storage.tables import attempts, branches, measurements, trials
 
 SECONDS: Final = "seconds"
 _ENDED = trials.c.state.in_(("complete", "pruned", "fail"))
+_REPEATS = trials.c.confirms.is_not(None)
 
 
 class Branch(NamedTuple):
-    """What the sampler's trials of one branch have come to.
+    """What the sampler's trials of one branch have come to, or a change of it.
 
     Attributes:
         made: Trials given out.
         ended: Of them, those that have ended.
         failed: Of these, those that failed.
-        seconds: Of training, summed over the ended ones: the most that the last attempt has
-            reported as the metric `seconds`, else from its start to its end.
+        seconds: Of training, summed over the ended ones: see `seconds_of`.
     """
 
     made: int = 0
@@ -31,50 +31,55 @@ class Branch(NamedTuple):
     seconds: float = 0.0
 
 
-class Phase(NamedTuple):
-    """How many trials a comparison has: of the sampler and of the confirmation, ended and all."""
+_ADD = (
+    update(branches)
+    .where(branches.c.study_id == bindparam("key"), branches.c.place == bindparam("at"))
+    .values({name: branches.c[name] + bindparam(f"more_{name}") for name in Branch._fields})
+)
 
-    searched: int
-    replicates_ended: int
-    replicates: int
+
+def start_branches(tx: Tx, study_id: int, n: int) -> None:
+    """Begin the sums of `n` branches."""
+    tx.execute(insert(branches), [{"study_id": study_id, "place": i} for i in range(n)])
 
 
-def branches(tx: Tx, study_id: int, n: int) -> dict[int, Branch]:
-    """The branches that have trials, by sampler index modulo `n`."""
-    place = trials.c.sampler_index % n
-    reported = _reported_seconds(study_id)
-    spent = func.coalesce(reported.c.seconds, trials.c.finished_at - trials.c.started_at)
+def branches_of(tx: Tx, study_id: int) -> list[Branch]:
+    """The sums of all branches, in their order."""
     rows = tx.all(
-        select(
-            place.label("place"),
-            func.count().label("made"),
-            func.sum(case((_ENDED, 1), else_=0)).label("ended"),
-            func.sum(case((trials.c.state == "fail", 1), else_=0)).label("failed"),
-            func.sum(case((_ENDED, spent), else_=0.0)).label("seconds"),
-        )
-        .join(reported, reported.c.trial_id == trials.c.id, isouter=True)
-        .where(trials.c.study_id == study_id, trials.c.sampler_index.is_not(None))
-        .group_by(place)
+        select(*(branches.c[name] for name in Branch._fields))
+        .where(branches.c.study_id == study_id)
+        .order_by(branches.c.place)
     )
-    return {
-        int(row.place): Branch(row.made, int(row.ended), int(row.failed), float(row.seconds or 0))
-        for row in rows
-    }
+    return [Branch(*row) for row in rows]
 
 
-def _reported_seconds(study_id: int) -> Subquery:
-    """`seconds` by `trial_id`, of trials that have reported them."""
-    return (
-        select(measurements.c.trial_id, func.max(measurements.c.value).label("seconds"))
-        .join(trials, trials.c.id == measurements.c.trial_id)
-        .where(
-            trials.c.study_id == study_id,
+def add_to_branch(tx: Tx, study_id: int, place: int, more: Branch) -> None:
+    """Move the sums of a branch."""
+    changes = {f"more_{name}": value for name, value in more._asdict().items()}
+    tx.execute(_ADD, {"key": study_id, "at": place, **changes})
+
+
+def seconds_of(tx: Tx, trial_id: int, attempt: int) -> float:
+    """Seconds of training of an attempt: the most it has reported as `seconds`, else its length.
+
+    An attempt that is still open lasts until now; without an attempt it is 0.
+    """
+    reported = tx.scalar(
+        select(func.max(measurements.c.value)).where(
+            measurements.c.trial_id == trial_id,
+            measurements.c.attempt == attempt,
             measurements.c.metric == SECONDS,
-            measurements.c.attempt == trials.c.attempt,
         )
-        .group_by(measurements.c.trial_id)
-        .subquery()
     )
+    if reported is not None:
+        return float(reported)
+    ended = func.coalesce(attempts.c.ended_at, tx.now)
+    length = tx.scalar(
+        select(ended - attempts.c.started_at).where(
+            attempts.c.trial_id == trial_id, attempts.c.attempt == attempt
+        )
+    )
+    return float(length or 0.0)
 
 
 def ranked(tx: Tx, study_id: int) -> Sequence[Row[Any]]:
@@ -94,20 +99,17 @@ def replicates(tx: Tx, study_id: int) -> Sequence[Row[Any]]:
     """Trials that repeat another one, by number: confirms, user_attrs, state."""
     return tx.all(
         select(trials.c.confirms, trials.c.user_attrs, trials.c.state)
-        .where(trials.c.study_id == study_id, trials.c.confirms.is_not(None))
+        .where(trials.c.study_id == study_id, _REPEATS)
         .order_by(trials.c.number)
     )
 
 
-def phase(tx: Tx, study_id: int) -> Phase:
-    """How far a comparison is."""
-    repeats = trials.c.confirms.is_not(None)
-    sampled = trials.c.sampler_index.is_not(None)
-    row = tx.all(
-        select(
-            func.coalesce(func.sum(case((sampled & _ENDED, 1), else_=0)), 0).label("searched"),
-            func.coalesce(func.sum(case((repeats & _ENDED, 1), else_=0)), 0).label("ended"),
-            func.coalesce(func.sum(case((repeats, 1), else_=0)), 0).label("replicates"),
-        ).where(trials.c.study_id == study_id)
-    )[0]
-    return Phase(int(row.searched), int(row.ended), int(row.replicates))
+def replicates_ended(tx: Tx, study_id: int) -> tuple[int, int]:
+    """How many trials repeat another one: those that have ended, and all."""
+    ended = func.coalesce(func.sum(case((_ENDED, 1), else_=0)), 0)
+    row = tx.one(
+        select(ended.label("ended"), func.count().label("made")).where(
+            trials.c.study_id == study_id, _REPEATS
+        )
+    )
+    return (0, 0) if row is None else (int(row.ended), int(row.made))

@@ -21,6 +21,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 metadata = MetaData(
@@ -139,7 +140,27 @@ trials = Table(
     Index("ix_trials_study_id_loss", "study_id", "loss"),
     Index("ix_trials_lease", "lease"),
     Index("ix_trials_state_lease_expires_at", "state", "lease_expires_at"),
+    Index(
+        "ix_trials_study_id_confirms",
+        "study_id",
+        "confirms",
+        sqlite_where=text("confirms IS NOT NULL"),
+        postgresql_where=text("confirms IS NOT NULL"),
+    ),
     sqlite_autoincrement=True,
+)
+
+# What the search of a comparison has come to, one row per optimizer (see `storage.comparison`).
+branches = Table(
+    "branches",
+    metadata,
+    Column("study_id", _Key, ForeignKey("studies.id", ondelete="CASCADE"), primary_key=True),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    _count("made"),
+    _count("ended"),
+    _count("failed"),
+    Column("seconds", _Double, nullable=False, server_default="0"),
+    sqlite_with_rowid=False,
 )
 
 attempts = Table(

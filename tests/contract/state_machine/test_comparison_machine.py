@@ -11,12 +11,32 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine as Machine
 from hypothesis.stateful import initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as play
+from sqlalchemy import text
 
 from tuner.core.messages import Confirm
 from tuner.errors import TunerError
+from tuner.storage import studies
+from tuner.storage.comparison import Branch, branches_of
+from tuner.storage.engine import Tx
 
 NAMES = ["adamw", "nesterov", "lbfgs"]
 PICK = st.integers(0, 2**16)
+# What the sums of the branches stand for, counted afresh.
+RECOUNT = """
+SELECT sampler_index % 3, count(*),
+    sum(CASE WHEN t.state IN ('complete', 'pruned', 'fail') THEN 1 ELSE 0 END),
+    sum(CASE WHEN t.state = 'fail' THEN 1 ELSE 0 END),
+    sum(CASE WHEN t.state IN ('complete', 'pruned', 'fail')
+        THEN coalesce(m.seconds, a.ended_at - a.started_at) ELSE 0.0 END)
+FROM trials t
+JOIN studies s ON s.id = t.study_id
+LEFT JOIN attempts a ON a.trial_id = t.id AND a.attempt = t.attempt
+LEFT JOIN (
+    SELECT trial_id, attempt, max(value) AS seconds FROM measurements
+    WHERE metric = 'seconds' GROUP BY trial_id, attempt
+) m ON m.trial_id = t.id AND m.attempt = t.attempt
+WHERE s.name = :name AND t.sampler_index IS NOT NULL GROUP BY 1
+"""
 VALUES = st.sampled_from([0.0, 1.0, 2.0, 3.0, "NaN", None])
 PRUNER = {"name": "asha", "min_step": 1, "max_step": 4, "reduction_factor": 2}
 
@@ -80,7 +100,7 @@ class ComparisonMachine(Machine):
     @rule(pick=PICK, value=VALUES, crash=st.booleans(), step=st.integers(1, 4))
     def end(self, pick: int, value: Any, crash: bool, step: int) -> None:
         trial = self.held[pick % len(self.held)]
-        reported = None if value is None else (step, {"loss": value})
+        reported = None if value is None else (step, {"loss": value, "seconds": 0.5 * step})
         if reported is not None:
             answer = self.may_crash(crash=False, call=lambda: self.service.report(trial, reported))
             if answer is not None and "confirms" in trial["user_attrs"]:
@@ -102,6 +122,14 @@ class ComparisonMachine(Machine):
             number = failed[pick % len(failed)]["number"]
             manager = self.service.manager
             self.may_crash(crash, lambda: self.service.run(manager.retry_trial(self.name, number)))
+
+    @rule(pick=PICK, crash=st.booleans())
+    def stop(self, pick: int, crash: bool) -> None:
+        open_ = self.service.trials(self.name, states=["waiting", "running"])
+        if open_:
+            number = open_[pick % len(open_)]["number"]
+            manager = self.service.manager
+            self.may_crash(crash, lambda: self.service.run(manager.stop_trial(self.name, number)))
 
     @rule(trials=st.integers(1, 4), crash=st.booleans())
     def change_the_budget_of_each(self, trials: int, crash: bool) -> None:
@@ -154,6 +182,19 @@ class ComparisonMachine(Machine):
                 best = best_of(search, name)
                 assert best is None or replicates[best] >= self.seeds
                 assert (name in study["state_reason"]) is (best is None)
+
+    @invariant()
+    def the_sums_of_each_optimizer_are_those_of_its_trials(self) -> None:
+        if not self.name:
+            return
+        sums, counted = self.service.read(self.sums)
+        for place, branch in enumerate(sums):
+            assert tuple(branch) == pytest.approx(counted.get(place, (0, 0, 0, 0.0)))
+
+    def sums(self, tx: Tx) -> tuple[list[Branch], dict[int, tuple[float, ...]]]:
+        study = studies.find(tx, self.name)
+        rows = tx.all(text(RECOUNT), {"name": self.name})
+        return branches_of(tx, study.id), {row[0]: tuple(row[1:]) for row in rows}
 
 
 def best_of(search: list[dict[str, Any]], name: str) -> int | None:
