@@ -73,7 +73,7 @@ def run(
             f"{file} has no key trial, so there is nothing to run.",
             hint="Add trial: with a task, python or command; or ask and tell by yourself.",
         )
-    precheck.require(spec)
+    precheck.require(spec, session.out)
     with session.client() as client:
         # first what may refuse, so that nothing is made then
         local = _local_workers(client, spec.name, spec.trial.runner, workers, devices)
