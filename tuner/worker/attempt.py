@@ -36,6 +36,7 @@ class Attempt:
     reason: str | None = None
     unsent: str = ""
     is_settling: bool = False
+    is_shipping: bool = False
     sending: threading.Lock = field(default_factory=threading.Lock)
     _timed_out: bool = False
     _is_over: bool = False

@@ -23,6 +23,7 @@ from tuner.worker.executors.base import Exit
 
 logger = logging.getLogger(__name__)
 _THREADS: Final = 4
+_LOG_THREADS: Final = 2
 _AGAIN_S: Final = 1.0
 _MOST_TEXT: Final = 200_000
 _BRIEF: Final = Retry(seconds=5.0, first_seconds=5.0)
@@ -40,6 +41,8 @@ class Settling:
         self._client = client
         self._on_settled = on_settled
         self._pool = ThreadPoolExecutor(_THREADS, "tuner-settle")
+        # Apart, so that neither waits for the other while the server is away.
+        self._log_pool = ThreadPoolExecutor(_LOG_THREADS, "tuner-log")
         self._give_up_at = float("inf")
         self._hurry = threading.Event()
 
@@ -49,22 +52,25 @@ class Settling:
 
     def ship_log(self, attempt: Attempt) -> None:
         """Send what the attempt has written since the last time, in the background."""
-        if not attempt.sending.locked():
-            self._pool.submit(self._ship, attempt)
+        if not attempt.is_shipping:
+            attempt.is_shipping = True
+            self._log_pool.submit(self._ship, attempt)
 
     def close(self, seconds: float) -> None:
         """Wait until everything is sent, trying for up to `seconds` more."""
         self._give_up_at = time.monotonic() + seconds
         self._hurry.set()
+        self._log_pool.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=True)
 
     def _ship(self, attempt: Attempt) -> None:
+        attempt.is_shipping = False
         if not attempt.sending.acquire(blocking=False):
             return
         try:
             attempt.unsent += attempt.log.read()
             self._send_log(attempt)
-        except TunerError as error:
+        except (TunerError, OSError) as error:
             logger.debug("log of trial %s: %s", attempt.number, error)
         finally:
             attempt.sending.release()
@@ -91,6 +97,8 @@ class Settling:
                         break
                     self._hurry.wait(_AGAIN_S)
                     time.sleep(0.05)
+        except Exception:
+            logger.exception("trial %s of %s: no outcome is sent", attempt.number, attempt.study)
         finally:
             self._on_settled(attempt.lease)
 
@@ -99,7 +107,7 @@ class Settling:
         try:
             self._send_log(attempt)
             self._send_outcome(attempt, outcome)
-        except Unavailable as error:
+        except (Unavailable, OSError) as error:  # OSError: a store's owner cannot be started
             logger.debug("trial %s: %s", attempt.number, error)
             return False
         except (Conflict, NotFound) as error:
