@@ -57,8 +57,8 @@ class Aside:
         if self._served and self._served <= self.names(now).keys():
             return True
         logger.warning(
-            "study %s is left alone: %s It is tried again after %g minutes, or by a worker that"
-            " is started then.",
+            "study %s is left alone: %s Mend that: it is tried again in %g minutes, or at once by"
+            " a worker that you start.",
             study,
             why,
             seconds / 60,

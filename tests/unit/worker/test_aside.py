@@ -14,8 +14,8 @@ def test_a_study_is_left_alone_for_five_minutes_and_then_tried_again(caplog):
     assert aside.names(400.0) == {}
     (record,) = caplog.records
     assert record.getMessage() == (
-        "study cars is left alone: there is no cars.csv. It is tried again after 5 minutes, or by"
-        " a worker that is started then."
+        "study cars is left alone: there is no cars.csv. Mend that: it is tried again in 5"
+        " minutes, or at once by a worker that you start."
     )
 
 
