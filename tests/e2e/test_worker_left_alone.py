@@ -126,12 +126,13 @@ def test_a_file_that_comes_is_found_by_the_worker_that_is_started_then(client, s
     assert client.get_study("cars").counts["complete"] == 1
 
 
-def test_optimize_with_workers_tries_the_last_trial_again(client):
+def test_optimize_with_workers_tries_its_last_trials_again(client):
     def killed_once(trial: Any) -> float:
         if trial.attempt == 1:
+            time.sleep(1)  # meanwhile the third worker finds that no number is left
             os.kill(os.getpid(), signal.SIGKILL)
         return 1.0
 
     study = client.create_study("opt", space=SPACE, objective="loss")
-    study.optimize(killed_once, trials=2, workers=2)
+    study.optimize(killed_once, trials=2, workers=3)
     assert study.counts["complete"] == 2
