@@ -35,7 +35,7 @@ from tuner.worker.executors.process import ProcessExecutor
 from tuner.worker.heartbeat import Heartbeat
 from tuner.worker.jobs import Jobs
 from tuner.worker.leasing import LeaseCall, Leasing
-from tuner.worker.resources import NOTHING, ResourcePool
+from tuner.worker.resources import NOTHING, Allocation, ResourcePool
 from tuner.worker.settling import Settling
 from tuner.worker.sources import Free, Leases, Source
 
@@ -100,6 +100,7 @@ class Agent:
         self._source = source or Leases(client, studies)
         self._aside = Aside(self._source.studies)
         self._attempts: dict[str, Attempt] = {}
+        self._stuck: dict[str, Allocation] = {}
         self._news: SimpleQueue[tuple[str, str, str]] = SimpleQueue()
         self._call: LeaseCall | None = None
         self._lease_at = 0.0
@@ -145,7 +146,7 @@ class Agent:
                 known.leave()
             self._leasing.close()
             self._jobs.close()
-            self._say_left()
+            self._aside.say(time.monotonic(), self.error)
 
     def abort(self) -> None:
         """End as after a KeyboardInterrupt, from another thread."""
@@ -193,7 +194,10 @@ class Agent:
     def _forget(self, attempt: Attempt) -> None:
         del self._attempts[attempt.lease]
         self._heartbeat.drop(attempt.lease)
-        self.pool.release(attempt.allocation)
+        if self._executor.has_started(attempt.lease):
+            self._stuck[attempt.lease] = attempt.allocation
+        else:
+            self.pool.release(attempt.allocation)
         self._jobs.clean(attempt)
         if attempt.allocation is not NOTHING:
             self._lease_at, self._pause = 0.0, _FIRST_PAUSE_S
@@ -233,7 +237,7 @@ class Agent:
             self._lease_at = time.monotonic() + (_LONGEST_PAUSE_S if self._is_mismatch else 0.0)
             self._pause, self._is_mismatch = _FIRST_PAUSE_S, False
             return
-        if taken.is_over or (self._until_idle and call.was_idle):
+        if call.was_idle and (taken.is_over or self._until_idle):
             self._takes_more = False
             self.error = self._aside.text(time.monotonic()) or self.error
         self._rest(self._pause)
@@ -282,7 +286,7 @@ class Agent:
             self._leave_alone(attempt.study, why)
             self._give_back(attempt, why)
             return
-        logger.info("trial %s of %s starts", attempt.number, attempt.study)
+        logger.info("%s starts", attempt.name)
         if self._left is not None:
             self._left -= 1
             self._takes_more = self._takes_more and self._left > 0
@@ -303,12 +307,13 @@ class Agent:
         return why
 
     def _give_back(self, attempt: Attempt, why: str) -> None:
-        logger.info("trial %s of %s goes back: %s", attempt.number, attempt.study, why)
+        logger.info("%s goes back: %s", attempt.name, why)
         self._settle(attempt, Outcome("release", reason=Reason.PREEMPTED, message=why))
 
     def _conclude(self, end: Exit) -> None:
         attempt = self._attempts.get(end.key)
-        if attempt is None:
+        if attempt is None or attempt.is_settling:
+            self.pool.release(self._stuck.pop(end.key, NOTHING))
             return
         if end.fatal is not None:
             self._leave_alone(attempt.study, end.fatal)
@@ -323,13 +328,6 @@ class Agent:
             self.error = self._aside.text(now)
             self._stop_all(StopReason.PREEMPTED)
 
-    def _say_left(self) -> None:
-        """At the end, once more, what was left alone (one study is in the error already)."""
-        left = self._aside.names(time.monotonic())
-        if self.error is None or len(left) > 1:
-            for name, why in left.items():
-                logger.warning("study %s was left alone: %s", name, why)
-
     def _settle(self, attempt: Attempt, end: Exit | Outcome) -> None:
         attempt.is_settling = True
         self._settling.settle(attempt, end)
@@ -340,15 +338,16 @@ class Agent:
         for lease in self._heartbeat.expired():
             attempt = self._attempts.get(lease)
             if attempt is not None and not attempt.is_settling:
-                logger.warning(
-                    "trial %s of %s: the lease could not be renewed; it ends here",
-                    attempt.number,
-                    attempt.study,
-                )
+                logger.warning("%s: the lease could not be renewed; it ends here", attempt.name)
                 attempt.stop(LEASE_LOST, now, self._executor)
         running = [a for a in self._attempts.values() if not a.is_settling]
         for attempt in running:
             attempt.watch(now, self._executor)
+            if attempt.is_stuck(now):
+                why = "The trial's process outlives SIGKILL; its slot stays taken."
+                logger.error("%s: %s", attempt.name, why)
+                said = self._executor.outcome_of(attempt.lease)
+                self._settle(attempt, Exit(attempt.lease, None, said, why))
         if now >= self._ship_at:
             self._ship_at = now + _LOG_EVERY_S
             for attempt in running:

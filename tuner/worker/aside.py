@@ -75,6 +75,13 @@ class Aside:
         """The studies that are left alone, each with the reason."""
         return {name: left.why for name, left in self._left.items() if now < left.until}
 
+    def say(self, now: float, error: str | None) -> None:
+        """Say once more, at the worker's end, what is left alone (one study is in its error)."""
+        left = self.names(now)
+        if error is None or len(left) > 1:
+            for name, why in left.items():
+                logger.warning("study %s was left alone: %s", name, why)
+
     def text(self, now: float) -> str:
         """What is left alone and why, in a line; empty if nothing is."""
         left = self.names(now)

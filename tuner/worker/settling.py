@@ -71,7 +71,7 @@ class Settling:
             attempt.unsent += attempt.log.read()
             self._send_log(attempt)
         except (TunerError, OSError) as error:
-            logger.debug("log of trial %s: %s", attempt.number, error)
+            logger.debug("log of %s: %s", attempt.name, error)
         finally:
             attempt.sending.release()
 
@@ -80,25 +80,20 @@ class Settling:
             with attempt.sending:
                 attempt.unsent += attempt.log.read(final=True)
                 outcome = end if isinstance(end, Outcome) else attempt.conclude(end)
-                logger.info(
-                    "trial %s of %s ends: %s",
-                    attempt.number,
-                    attempt.study,
-                    outcome.reason or outcome.state or outcome.action,
-                )
+                how = outcome.reason or outcome.state or outcome.action
+                logger.info("%s ends: %s", attempt.name, how)
                 while not self._try_settle(attempt, outcome):
                     if time.monotonic() >= self._give_up_at:
                         logger.error(
-                            "trial %s of %s: the outcome could not be sent; the trial comes back"
-                            " when its lease runs out",
-                            attempt.number,
-                            attempt.study,
+                            "%s: the outcome could not be sent; it comes back when its lease runs"
+                            " out",
+                            attempt.name,
                         )
                         break
                     self._hurry.wait(_AGAIN_S)
                     time.sleep(0.05)
         except Exception:
-            logger.exception("trial %s of %s: no outcome is sent", attempt.number, attempt.study)
+            logger.exception("%s: no outcome is sent", attempt.name)
         finally:
             self._on_settled(attempt.lease)
 
@@ -108,12 +103,12 @@ class Settling:
             self._send_log(attempt)
             self._send_outcome(attempt, outcome)
         except (Unavailable, OSError) as error:  # OSError: a store's owner cannot be started
-            logger.debug("trial %s: %s", attempt.number, error)
+            logger.debug("%s: %s", attempt.name, error)
             return False
         except (Conflict, NotFound) as error:
-            logger.warning("trial %s of %s: %s", attempt.number, attempt.study, error)
+            logger.warning("%s: %s", attempt.name, error)
         except TunerError as error:
-            logger.error("trial %s of %s: %s", attempt.number, attempt.study, error)  # noqa: TRY400  the server's words say it all
+            logger.error("%s: %s", attempt.name, error)  # noqa: TRY400  the server's words say it all
         return True
 
     def _send_log(self, attempt: Attempt) -> None:

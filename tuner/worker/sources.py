@@ -32,7 +32,7 @@ class Taken:
     Args:
         trials: As leased, with a `runner`.
         studies: The studies they are of, by name; one that could not be read is missing.
-        is_over: Whether there will never be more.
+        is_over: Whether there will never be more, unless what runs here comes back.
     """
 
     trials: list[dict[str, Any]]
@@ -113,13 +113,11 @@ class Asking:
             left = max(0, self._trials - sum(counts.values())) + counts["waiting"]
             count = min(count, left)
         if count == 0:
-            # what runs here may yet come back, for another attempt
-            return Taken([], is_over=free.is_idle)
+            return Taken([], is_over=True)
         answer = self._client.rest.ask(self._study, count, worker_id, lease_seconds)
         trials = [{**trial, "runner": self._runner} for trial in answer["trials"]]
         now = {**study, "state": answer.get("study_state", study["state"])}
-        is_last = not trials and free.is_idle and is_over(now)
-        return Taken(trials, {self._study: study}, is_over=is_last)
+        return Taken(trials, {self._study: study}, is_over=not trials and is_over(now))
 
 
 def is_pruned(study: Mapping[str, Any]) -> bool:

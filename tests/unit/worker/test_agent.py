@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
+import signal
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,10 +21,13 @@ from tuner.client.client import Client
 from tuner.errors import Invalid
 from tuner.worker import agent as agent_module
 from tuner.worker import aside
+from tuner.worker import attempt as attempt_module
 from tuner.worker.agent import Agent
 from tuner.worker.allow import Allow
 from tuner.worker.sources import Free, Leases, Taken
 
+# The trials' processes need not import this module.
+cloudpickle.register_pickle_by_value(sys.modules[__name__])
 STUDY = {"objectives": [{"metric": "loss"}], "pruner": {"name": "none"}}
 GONE = {"objective": "gone.pkl"}
 
@@ -35,10 +42,10 @@ class Script:
     def __init__(self, *steps: Any, studies: tuple[str, ...] | None = None) -> None:
         self.studies = studies
         self.steps = list(steps)
-        self.without: list[tuple[str, ...]] = []
+        self.free_slots = 0
 
     def take(self, worker_id: str, free: Free, lease_seconds: float, without: Any) -> Taken:
-        self.without.append(tuple(without))
+        self.free_slots = free.slots
         if not self.steps:
             return Taken([], is_over=True)
         step = self.steps[0]
@@ -74,6 +81,7 @@ def work(server, tmp_path, monkeypatch) -> Callable[..., Agent]:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     Path("good.pkl").write_bytes(cloudpickle.dumps(lambda trial: 0.5))
     Path("slow.pkl").write_bytes(cloudpickle.dumps(until_there))
+    Path("stuck.pkl").write_bytes(cloudpickle.dumps(stuck))
 
     def run(source: Any, stop: threading.Event | None = None, **options: Any) -> Agent:
         with Client(f"http://127.0.0.1:{server.server_port}") as client:
@@ -86,14 +94,18 @@ def work(server, tmp_path, monkeypatch) -> Callable[..., Agent]:
 
 
 def until_there(trial: Any) -> float:
-    import time
-    from pathlib import Path
-
     while not Path("go").exists():
         if trial.should_stop() is not None:
             break
         time.sleep(0.01)
     return 0.25
+
+
+def stuck(trial: Any) -> None:
+    """Cannot be killed: the process that would kill it stands still."""
+    Path("server").write_text(str(os.getppid()))
+    os.kill(os.getppid(), signal.SIGSTOP)
+    time.sleep(600)
 
 
 def test_a_study_that_cannot_run_here_is_left_alone_and_others_go_on(work, server, caplog):
@@ -301,3 +313,20 @@ def test_a_trial_whose_study_cannot_be_read_goes_back(work, server, caplog):
     agent = work(lambda client: Watched(client, None), stop)
     assert agent.error is None
     assert server.told("release")["deleted/0"]["message"] == "The study could not be read."
+
+
+def test_a_trial_that_cannot_be_killed_is_told_and_keeps_its_slot(work, server, monkeypatch):
+    monkeypatch.setattr(attempt_module, "_STUCK_S", 0.1)
+    slots = []
+
+    def resume(without: Any) -> Any:
+        if "s/0" not in server.told("tell"):
+            return None
+        slots.append(script.free_slots)
+        os.kill(int(Path("server").read_text()), signal.SIGCONT)
+        return [] if script.free_slots == 2 else None
+
+    script = Script([trial("s", 0, {"objective": "stuck.pkl"}, timeout=3)], resume)
+    work(script)
+    assert server.told("tell")["s/0"]["reason"] == "timeout"
+    assert (slots[0], slots[-1]) == (1, 2)
