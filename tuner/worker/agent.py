@@ -268,7 +268,7 @@ class Agent:
         self, trial: dict[str, Any], study: Mapping[str, Any] | None, asked_at: float
     ) -> None:
         lease = str(trial["lease"])
-        if lease in self._attempts:
+        if lease in self._attempts or lease in self._stuck:
             return  # an answer that came twice; it runs already
         self._heartbeat.hold(lease, self._lease_seconds, asked_at)
         why = self._obstacle(trial, study)
