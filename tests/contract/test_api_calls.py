@@ -146,6 +146,11 @@ def test_a_worker_registers_leases_and_drains(each: Any, problem: Any) -> None:
     registered = each.post("/workers", body)
     assert registered.status_code == 201
     worker = registered.json()["id"]
+    every = [item["name"] for item in each.get("/studies?limit=1000").json()["items"]]
+    without = each.post(f"/workers/{worker}/lease", {"exclude": every})
+    assert (without.status_code, without.json()["trials"]) == (200, [])
+    wrong = each.post(f"/workers/{worker}/lease", {"exclude": [1]})
+    assert problem(wrong, 422)["errors"][0]["path"] == "exclude[0]"
     leased = each.post(f"/workers/{worker}/lease", {"free": {"gpus": 0, "cpus": 4}})
     fits(each, leased.json(), "AskedTrials")
     (trial,) = leased.json()["trials"]

@@ -6,7 +6,7 @@ import pytest
 
 from tuner.core.messages import NewWorker, WorkerHeartbeat, WorkerLease
 from tuner.core.model import parse
-from tuner.errors import WorkerNotFound
+from tuner.errors import Invalid, WorkerNotFound
 
 PYTHON = {"python": "pkg.module:train"}
 
@@ -19,8 +19,9 @@ class Worker:
         assert answer.status == 201
         self.id = answer.body["id"]
 
-    def lease(self, count=1, studies=None, key=None, **free):
+    def lease(self, count=1, studies=None, key=None, exclude=(), **free):
         body = {"count": count, "free": {"gpus": 0, "cpus": 64, **free}, "studies": studies}
+        body["exclude"] = list(exclude)
         answer = self.service.run(
             self.service.manager.lease(self.id, parse(WorkerLease, body), key)
         )
@@ -75,6 +76,72 @@ def test_only_active_studies_with_a_runner_are_served(service):
     assert places(worker.lease(1, [plain, paused, open_])) == [(open_, 0)]
     assert worker.lease(1, [plain, paused]) == []
     assert worker.lease(1, []) == []
+
+
+def test_an_excluded_study_is_not_served_however_many_its_trials(service):
+    names = [service.new_study(trial=PYTHON) for _ in range(3)]
+    worker = Worker(service, allow=["*"])
+    first = worker.lease(6, names, exclude=[names[1], "no-such-study"])
+    assert {trial["study"] for trial in first} == {names[0], names[2]}
+    assert len(first) == 6
+    assert worker.lease(1, names, exclude=names) == []
+    assert worker.lease(1, [names[1]], exclude=[names[1]]) == []
+    assert places(worker.lease(1, [names[1]])) == [(names[1], 0)]
+
+
+def test_a_lease_without_names_serves_all_but_the_excluded(fresh_service):
+    service = fresh_service
+    bad, good = (service.new_study(trial=PYTHON) for _ in range(2))
+    worker = Worker(service, allow=["*"])
+    assert {trial["study"] for trial in worker.lease(4, exclude=[bad])} == {good}
+    assert {trial["study"] for trial in worker.lease(4)} == {bad, good}
+
+
+def test_what_one_worker_excludes_is_served_to_another(service):
+    name = service.new_study(trial=PYTHON)
+    here, there = (Worker(service, allow=["*"]) for _ in range(2))
+    (trial,) = here.lease(1, [name])
+    service.release(trial, message="there is no cars.csv")
+    assert here.lease(1, [name], exclude=[name]) == []
+    (again,) = there.lease(1, [name])
+    assert (again["number"], again["attempt"]) == (0, 2)
+
+
+def test_a_worker_shows_what_it_excluded_last(service):
+    name, other = (service.new_study(trial=PYTHON) for _ in range(2))
+    worker = Worker(service, allow=["*"], labels={"rack": "7"})
+    worker.lease(1, [name], exclude=[name, other])
+    assert worker.view()["labels"] == {"rack": "7", "left_alone": f"{name},{other}"}
+    worker.lease(1, [name])
+    assert worker.view()["labels"] == {"rack": "7"}
+
+
+def test_a_study_that_every_live_worker_leaves_alone_says_why(fresh_service):
+    service = fresh_service
+    name = service.new_study(trial=PYTHON)
+    first, second = (Worker(service, allow=["*"]) for _ in range(2))
+    (trial,) = first.lease(1, [name])
+    service.release(trial, message="there is no\n cars.csv")
+    first.lease(1, exclude=[name])
+    assert service.study(name)["state_reason"] is None, "the second may still run it"
+    second.lease(1, exclude=["another", name])
+    said = "the live workers that may run it leave it alone for now: there is no cars.csv"
+    assert service.study(name)["state_reason"] == said
+    second.lease(1, exclude=["another"])
+    assert service.study(name)["state_reason"] is None
+
+
+@pytest.mark.parametrize("exclude", [["a"] * 10_001, [""], ["a" * 129], [7], "a", None])
+def test_what_is_no_list_of_study_names_is_not_excluded(exclude):
+    with pytest.raises(Invalid, match="exclude"):
+        parse(WorkerLease, {"exclude": exclude})
+
+
+def test_ten_thousand_studies_may_be_named_and_as_many_excluded(service):
+    name = service.new_study(trial=PYTHON)
+    others = [f"no-{i}" for i in range(10_000)]
+    worker = Worker(service, allow=["*"])
+    assert places(worker.lease(1, [*others[1:], name], exclude=others)) == [(name, 0)]
 
 
 @pytest.mark.parametrize(

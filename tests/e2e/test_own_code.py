@@ -108,10 +108,10 @@ def test_code_that_does_not_import_is_refused_before_anything_is_made(folder, tu
     assert not (folder / "tuner.db").exists()
 
 
-def test_code_that_does_not_import_ends_a_worker_with_one_line_and_costs_no_trial(folder, tuner):
+def test_code_that_does_not_import_ends_a_worker_of_that_study_and_costs_no_trial(folder, tuner):
     write(folder, {**TASK, "model": "mine:biuld"})
     assert tuner("study", "create", "--file", "s.json")[0] == 0
-    code, _, err = tuner("worker", "start", "--slots", "1")
+    code, _, err = tuner("worker", "start", "--slots", "1", "--studies", "mine")
     assert code == 1
     assert "Did you mean 'build'?" in err
     counts = json.loads(tuner("study", "show", "mine", "--json")[1])["counts"]
@@ -137,7 +137,7 @@ def test_a_file_that_cannot_be_used_costs_no_trial(folder, tuner):
     assert "bad.csv: line 3, column 'a', is empty" in err
     assert not (folder / "tuner.db").exists()
     assert tuner("study", "create", "--file", "s.json")[0] == 0
-    code, _, err = tuner("worker", "start", "--slots", "1")
+    code, _, err = tuner("worker", "start", "--slots", "1", "--until-idle")
     assert code == 1
     assert "bad.csv: line 3, column 'a', is empty" in err
     assert json.loads(tuner("study", "show", "mine", "--json")[1])["counts"]["fail"] == 0

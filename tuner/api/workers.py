@@ -54,11 +54,19 @@ async def drain(request: Request) -> Response:
         optional_body=True,
         answers={200: "AskedTrials"},
         parameters=(KEY,),
-        example={"count": 2, "free": {"gpus": 1, "cpus": 8}, "lease_seconds": 60},
+        example={
+            "count": 2,
+            "free": {"gpus": 1, "cpus": 8},
+            "exclude": ["cars"],
+            "lease_seconds": 60,
+        },
     )
 )
 async def lease(request: Request) -> Response:
-    """Lease trials that the worker may and can run, in turn from all active studies."""
+    """Lease trials that the worker may and can run, in turn from all active studies.
+
+    `studies` names the only ones to take from, `exclude` those that the worker leaves alone.
+    """
     no_query(request)
     worker, key = worker_id(request), idempotency_key(request)
     body = await read_as(request, WorkerLease, optional=True)

@@ -285,10 +285,13 @@ def lease_trials(
     free: Mapping[str, float],
     studies: Sequence[str] | None = None,
     lease_seconds: float = 60,
+    exclude: Sequence[str] = (),
 ) -> Operation[Json]:
-    """Lease trials for a worker: `{trials}`."""
+    """Lease trials for a worker, of `studies` only if given, of none of `exclude`: `{trials}`."""
     named = None if studies is None else list(studies)
     body = _given(count=count, free=dict(free), studies=named, lease_seconds=lease_seconds)
+    if exclude:  # only then: a server that does not know the key refuses it
+        body["exclude"] = list(exclude)
     return Operation(
         "POST", _worker(worker_id, "lease"), read_json, {}, body, Repeat.KEYED, slow=True
     )

@@ -20,6 +20,7 @@ MAX_STUDIES: Final = 10_000
 LeaseSeconds = Annotated[float, Field(ge=1, le=86_400)]
 Lease = Annotated[str, Field(min_length=1, max_length=200)]
 Label = Annotated[str, Field(min_length=1, max_length=256)]
+StudyName = Annotated[str, Field(min_length=1, max_length=128)]
 Metric = StrictFloat | StrictInt | StrictStr
 
 
@@ -211,17 +212,18 @@ class Free(Value):
 
 
 class WorkerLease(Value):
-    """Body of worker lease."""
+    """Body of worker lease; `exclude` names studies that the worker leaves alone."""
 
     count: Annotated[int, Field(ge=1, le=1000)] = 1
     free: Free = Free()
     studies: tuple[str, ...] | None = Field(default=None, max_length=MAX_STUDIES)
+    exclude: tuple[StudyName, ...] = Field(default=(), max_length=MAX_STUDIES)
     lease_seconds: LeaseSeconds = DEFAULT_LEASE_S
 
     @model_validator(mode="before")
     @classmethod
     def _lists(cls, data: Any) -> Any:
-        return _tuples(data, "studies")
+        return _tuples(data, "studies", "exclude")
 
 
 class WorkerHeartbeat(Value):

@@ -29,6 +29,10 @@ from tuner.storage.engine import Tx
 # A worker counts as live for this long after it was last heard of.
 LIVE_S: Final = 60.0
 FORGET_S: Final = 7 * 86_400.0
+# The label that names the studies which a worker's last lease call excluded, with commas between.
+LEFT_ALONE: Final = "left_alone"
+_MOST_NOTED: Final = 1000
+_SHOWN: Final = 300
 
 
 def register(tx: Tx, body: NewWorker) -> Answer:
@@ -124,11 +128,11 @@ def lease(tx: Tx, worker_id: str, body: WorkerLease, ready: Mapping[int, Ready])
     worker = workers.get(tx, worker_id)
     if worker is None:
         raise unknown(worker_id)
-    workers.change(tx, worker_id, heartbeat_at=tx.now)
+    workers.change(tx, worker_id, heartbeat_at=tx.now, **_noted(worker, body.exclude))
     if worker.draining:
         return []
     free = _Free(body.free.gpus, body.free.cpus)
-    offers = _offers(tx, worker, body.studies)
+    offers = _offers(tx, worker, body)
     taken: dict[int, Reserved] = {}
     left = body.count
     while left > 0 and offers:
@@ -160,8 +164,11 @@ def why_idle(tx: Tx, study: Row[Any]) -> str | None:
     live = workers.live(tx, tx.now - LIVE_S)
     able = [worker for worker in live if _may_run(worker, spec)]
     wanted = extras_of(study.spec, study.expanded)
-    if any(not _lacks(worker, wanted) for worker in able):
+    complete = [worker for worker in able if not _lacks(worker, wanted)]
+    if any(study.name not in _left_alone(worker) for worker in complete):
         return None
+    if complete:
+        return _why_left(tx, study)
     if able:
         return _why_lacking(wanted)
     patterns = needs(spec.trial.runner)
@@ -197,9 +204,9 @@ class _Free:
             self.cpus -= spec.trial.resources.cpus
 
 
-def _offers(tx: Tx, worker: Row[Any], names: Sequence[str] | None) -> list[tuple[int, StudySpec]]:
+def _offers(tx: Tx, worker: Row[Any], body: WorkerLease) -> list[tuple[int, StudySpec]]:
     found = []
-    for study in studies.leasable(tx, names):
+    for study in studies.leasable(tx, body.studies, body.exclude):
         spec = spec_of(study.spec)
         wanted = extras_of(study.spec, study.expanded)
         if _may_run(worker, spec) and not _lacks(worker, wanted):
@@ -216,6 +223,30 @@ def _may_run(worker: Row[Any], spec: StudySpec) -> bool:
 
 def _lacks(worker: Row[Any], wanted: Mapping[str, Any]) -> list[str]:
     return extras.lacking(json.loads(worker.labels), wanted)
+
+
+def _noted(worker: Row[Any], exclude: Sequence[str]) -> dict[str, Any]:
+    """What changes of a worker's row by what it excludes now."""
+    labels = json.loads(worker.labels)
+    said = ",".join(exclude[:_MOST_NOTED])
+    if labels.get(LEFT_ALONE, "") == said:
+        return {}
+    kept = {name: text for name, text in labels.items() if name != LEFT_ALONE}
+    return {"labels": dumps({**kept, LEFT_ALONE: said} if said else kept)}
+
+
+def _left_alone(worker: Row[Any]) -> list[str]:
+    said: str = json.loads(worker.labels).get(LEFT_ALONE, "")
+    return said.split(",")
+
+
+def _why_left(tx: Tx, study: Row[Any]) -> str:
+    """Every live worker that may run the study leaves it alone; in the words of `why_idle`."""
+    text = "the live workers that may run it leave it alone for now"
+    for trial in trials.waiting(tx, study.id, 1):
+        if trial.message:
+            text += f": {' '.join(trial.message.split())[:_SHOWN]}"
+    return text
 
 
 def _why_lacking(wanted: Mapping[str, list[str]]) -> str:

@@ -68,8 +68,16 @@ def page(
     return tx.all(statement)
 
 
-def leasable(tx: Tx, names: Sequence[str] | None) -> Sequence[Row[Any]]:
-    """Active studies, the one served longest ago first; of equals the one with fewer running."""
+def leasable(
+    tx: Tx, names: Sequence[str] | None, exclude: Sequence[str] = ()
+) -> Sequence[Row[Any]]:
+    """Active studies, the one served longest ago first; of equals the one with fewer running.
+
+    Args:
+        tx: The transaction.
+        names: Only these; None: all.
+        exclude: None of these.
+    """
     statement = (
         select(studies)
         .where(studies.c.state == "active")
@@ -82,6 +90,8 @@ def leasable(tx: Tx, names: Sequence[str] | None) -> Sequence[Row[Any]]:
     )
     if names is not None:
         statement = statement.where(studies.c.name.in_(names))
+    if exclude:
+        statement = statement.where(studies.c.name.not_in(exclude))
     return tx.all(statement)
 
 

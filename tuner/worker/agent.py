@@ -5,22 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import platform
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from tuner import settings
 from tuner.client.client import Client
 from tuner.client.reporter import LEASE_LOST
-from tuner.client.runner import Outcome, stopped
-from tuner.core.lifecycle import StopReason
+from tuner.client.runner import Outcome, describe, stopped
+from tuner.core.lifecycle import Reason, StopReason
 from tuner.errors import (
+    Invalid,
     NotAvailable,
     NotFound,
     TunerError,
@@ -29,16 +26,18 @@ from tuner.errors import (
     WorkerNotFound,
 )
 from tuner.optimizers import extras
-from tuner.worker import clock, devices
+from tuner.worker import devices
 from tuner.worker.allow import Allow
+from tuner.worker.aside import Aside
 from tuner.worker.attempt import Attempt
 from tuner.worker.executors.base import Executor, Exit
 from tuner.worker.executors.process import ProcessExecutor
 from tuner.worker.heartbeat import Heartbeat
 from tuner.worker.jobs import Jobs
-from tuner.worker.resources import NOTHING, ResourcePool
+from tuner.worker.leasing import LeaseCall, Leasing
+from tuner.worker.resources import NOTHING, Allocation, ResourcePool
 from tuner.worker.settling import Settling
-from tuner.worker.sources import Free, Leases, Source, Taken
+from tuner.worker.sources import Free, Leases, Source
 
 logger = logging.getLogger(__name__)
 _POLL_S: Final = 0.2
@@ -99,10 +98,13 @@ class Agent:
         self._until_idle = until_idle
         self._left = max_trials
         self._source = source or Leases(client, studies)
+        self._aside = Aside(self._source.studies)
         self._attempts: dict[str, Attempt] = {}
+        self._stuck: dict[str, Allocation] = {}
         self._news: SimpleQueue[tuple[str, str, str]] = SimpleQueue()
-        self._leasing: Future[tuple[float, Taken]] | None = None
+        self._call: LeaseCall | None = None
         self._lease_at = 0.0
+        self._busy_at = 0.0
         self._pause = _FIRST_PAUSE_S
         self._ship_at = 0.0
         self._takes_more = True
@@ -117,11 +119,10 @@ class Agent:
         Raises:
             Unavailable: If the server cannot be reached at the start.
         """
-        folder = Path(tempfile.mkdtemp(prefix="tuner-worker-"))
+        self._jobs = Jobs(self._client)
         self._executor: Executor = ProcessExecutor()
-        self._lease_pool = ThreadPoolExecutor(1, "tuner-lease")
+        self._leasing = Leasing()
         self._settling = Settling(self._client, lambda lease: self._note("settled", lease))
-        self._jobs = Jobs(self._client, folder)
         wait, known = _SETTLE_S, None
         try:
             known = self._heartbeat = Heartbeat(
@@ -143,8 +144,9 @@ class Agent:
             self._settling.close(wait)
             if known is not None:
                 known.leave()
-            self._lease_pool.shutdown(wait=False, cancel_futures=True)
-            shutil.rmtree(folder, ignore_errors=True)
+            self._leasing.close()
+            self._jobs.close()
+            self._aside.say(time.monotonic(), self.error)
 
     def abort(self) -> None:
         """End as after a KeyboardInterrupt, from another thread."""
@@ -165,7 +167,12 @@ class Agent:
             self._watch()
 
     def _is_done(self) -> bool:
-        return not self._takes_more and not self._attempts and self._leasing is None
+        now = time.monotonic()
+        if self._takes_more or self._attempts:
+            self._busy_at = now
+            return False
+        # What a call leases that takes too long comes back when its lease runs out.
+        return self._call is None or now - self._busy_at >= _SETTLE_S
 
     def _hear_news(self) -> None:
         """What other threads have noted."""
@@ -187,8 +194,11 @@ class Agent:
     def _forget(self, attempt: Attempt) -> None:
         del self._attempts[attempt.lease]
         self._heartbeat.drop(attempt.lease)
-        self.pool.release(attempt.allocation)
-        self._jobs.clean(attempt.lease)
+        if self._executor.has_started(attempt.lease):
+            self._stuck[attempt.lease] = attempt.allocation
+        else:
+            self.pool.release(attempt.allocation)
+        self._jobs.clean(attempt)
         if attempt.allocation is not NOTHING:
             self._lease_at, self._pause = 0.0, _FIRST_PAUSE_S
 
@@ -198,51 +208,57 @@ class Agent:
         slots = self.pool.free_slots
         if self._left is not None:
             slots = min(slots, self._left)
-        if not self._takes_more or self._leasing is not None or now < self._lease_at or slots < 1:
+        if not self._takes_more or self._call is not None or now < self._lease_at or slots < 1:
             return
         free = Free(slots, self.pool.free_gpus, self.pool.free_cpus, self.pool.is_idle)
-        asked_at = clock.now()
-
-        def take() -> tuple[float, Taken]:
-            return asked_at, self._source.take(
-                self._heartbeat.worker_id, free, self._lease_seconds
-            )
-
-        self._leasing = self._lease_pool.submit(take)
-        self._leasing.add_done_callback(lambda _: self._executor.wake())
+        worker_id, without = self._heartbeat.worker_id, tuple(self._aside.names(now))
+        self._call = self._leasing.begin(
+            lambda: self._source.take(worker_id, free, self._lease_seconds, without),
+            not self._attempts,
+            self._executor.wake,
+        )
 
     def _take_leased(self) -> None:
         """Start what a finished call has leased."""
-        if self._leasing is None or not self._leasing.done():
+        if self._call is None or not self._call.answer.done():
             return
-        leasing, self._leasing = self._leasing, None
+        call, self._call = self._call, None
         try:
-            asked_at, taken = leasing.result()
-        except Unavailable as error:
-            logger.warning("lease: %s", error)
-            self._rest(_LONGEST_PAUSE_S)
-            return
-        except WorkerNotFound:
-            self._rest(_LONGEST_PAUSE_S)  # the next heartbeat registers again
-            return
-        except TunerError as error:
-            logger.error("lease: %s", error)  # noqa: TRY400  one line, it may come again and again
-            self.error = self.error or str(error)
-            self._takes_more = self._takes_more and not isinstance(error, NotFound | Unauthorized)
-            self._rest(_LONGEST_PAUSE_S)
+            taken = call.answer.result()
+        except Exception as error:  # noqa: BLE001  the trials that run are worth more
+            self._take_refusal(error)
             return
         if not self._is_stopping:
             self.error = None
         for trial in taken.trials:
-            self._begin(trial, taken.studies.get(trial["study"]), asked_at)
+            self._begin(trial, taken.studies.get(trial["study"]), call.asked_at)
         if taken.trials:
             # A trial that goes back would be offered again at once.
             self._lease_at = time.monotonic() + (_LONGEST_PAUSE_S if self._is_mismatch else 0.0)
             self._pause, self._is_mismatch = _FIRST_PAUSE_S, False
             return
-        if taken.is_over or (self._until_idle and not self._attempts):
+        if call.was_idle and (taken.is_over or self._until_idle):
             self._takes_more = False
+            self.error = self._aside.text(time.monotonic()) or self.error
         self._rest(self._pause)
+
+    def _take_refusal(self, error: Exception) -> None:
+        """A call that has leased nothing."""
+        self._rest(_LONGEST_PAUSE_S)
+        if isinstance(error, WorkerNotFound):
+            return  # the next heartbeat registers again
+        if isinstance(error, Unavailable):
+            logger.warning("lease: %s", error)
+            return
+        if isinstance(error, Invalid) and any(e.path.startswith("exclude") for e in error.errors):
+            self._takes_more = False
+            left = self._aside.text(time.monotonic())
+            self.error = f"{left} (This server is too old to leave a study out.)"
+            return
+        text = str(error) if isinstance(error, TunerError) else describe(error)
+        logger.error("lease: %s", text)
+        self.error = self.error or text
+        self._takes_more = self._takes_more and not isinstance(error, NotFound | Unauthorized)
 
     def _rest(self, seconds: float) -> None:
         self._lease_at = time.monotonic() + seconds
@@ -252,32 +268,65 @@ class Agent:
         self, trial: dict[str, Any], study: Mapping[str, Any] | None, asked_at: float
     ) -> None:
         lease = str(trial["lease"])
-        runner = trial.get("runner") or {}
+        if lease in self._attempts or lease in self._stuck:
+            return  # an answer that came twice; it runs already
         self._heartbeat.hold(lease, self._lease_seconds, asked_at)
-        permitted = "objective" in runner or self._allow.permits(runner)
-        allocation = self.pool.try_allocate(trial.get("resources")) if permitted else None
+        why = self._obstacle(trial, study)
+        allocation = None if why else self.pool.try_allocate(trial.get("resources"))
         attempt = self._jobs.attempt(trial, allocation)
         self._attempts[lease] = attempt
-        if allocation is None or self._is_stopping:
-            why = "does not fit now" if permitted else "is not allowed here"
-            logger.info("trial %s of %s goes back: it %s", attempt.number, attempt.study, why)
-            self._is_mismatch = allocation is None
-            self._settle(attempt, stopped(StopReason.PREEMPTED))
+        if allocation is None:
+            self._is_mismatch = True
+            self._give_back(attempt, why or "It does not fit now.")
             return
+        try:
+            self._executor.start(self._jobs.job(attempt, study))
+        except OSError as error:
+            why = f"No trial can be started on this worker: {error}."
+            self._leave_alone(attempt.study, why)
+            self._give_back(attempt, why)
+            return
+        logger.info("%s starts", attempt.name)
         if self._left is not None:
             self._left -= 1
             self._takes_more = self._takes_more and self._left > 0
-        logger.info("trial %s of %s starts", attempt.number, attempt.study)
-        self._executor.start(self._jobs.job(attempt, study))
+
+    def _obstacle(self, trial: Mapping[str, Any], study: Mapping[str, Any] | None) -> str | None:
+        """Why a leased trial does not start here; None if nothing keeps it."""
+        name, runner = str(trial["study"]), trial.get("runner") or {}
+        if self._is_stopping:
+            return "The worker ends."
+        if left := self._aside.names(time.monotonic()).get(name):
+            return left  # leased before it was left alone
+        if study is None:
+            return "The study could not be read."
+        if "objective" in runner or self._allow.permits(runner):
+            return None
+        why = "The study's runner is not allowed on this worker."
+        self._leave_alone(name, why)
+        return why
+
+    def _give_back(self, attempt: Attempt, why: str) -> None:
+        logger.info("%s goes back: %s", attempt.name, why)
+        self._settle(attempt, Outcome("release", reason=Reason.PREEMPTED, message=why))
 
     def _conclude(self, end: Exit) -> None:
         attempt = self._attempts.get(end.key)
-        if attempt is None:
+        if attempt is None or attempt.is_settling:
+            self.pool.release(self._stuck.pop(end.key, NOTHING))
             return
         if end.fatal is not None:
-            self.error = end.fatal
-            self._stop_all(StopReason.PREEMPTED)
+            self._leave_alone(attempt.study, end.fatal)
+        elif end.outcome is not None and end.outcome.action == "tell":
+            self._aside.ran(attempt.study, time.monotonic())
         self._settle(attempt, end)
+
+    def _leave_alone(self, study: str, why: str) -> None:
+        """Take no trial of a study for a while; a worker with no other study to serve ends."""
+        now = time.monotonic()
+        if self._aside.put(study, why, now):
+            self.error = self._aside.text(now)
+            self._stop_all(StopReason.PREEMPTED)
 
     def _settle(self, attempt: Attempt, end: Exit | Outcome) -> None:
         attempt.is_settling = True
@@ -289,15 +338,16 @@ class Agent:
         for lease in self._heartbeat.expired():
             attempt = self._attempts.get(lease)
             if attempt is not None and not attempt.is_settling:
-                logger.warning(
-                    "trial %s of %s: the lease could not be renewed; it ends here",
-                    attempt.number,
-                    attempt.study,
-                )
+                logger.warning("%s: the lease could not be renewed; it ends here", attempt.name)
                 attempt.stop(LEASE_LOST, now, self._executor)
         running = [a for a in self._attempts.values() if not a.is_settling]
         for attempt in running:
             attempt.watch(now, self._executor)
+            if attempt.is_stuck(now):
+                why = "The trial's process outlives SIGKILL; its slot stays taken."
+                logger.error("%s: %s", attempt.name, why)
+                said = self._executor.outcome_of(attempt.lease)
+                self._settle(attempt, Exit(attempt.lease, None, said, why))
         if now >= self._ship_at:
             self._ship_at = now + _LOG_EVERY_S
             for attempt in running:

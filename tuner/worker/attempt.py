@@ -17,6 +17,7 @@ from tuner.worker.resources import Allocation
 
 _TERM_S: Final = 2.0
 _LINGER_S: Final = 10.0
+_STUCK_S: Final = 60.0
 _NEVER: Final = float("inf")
 
 
@@ -36,11 +37,13 @@ class Attempt:
     reason: str | None = None
     unsent: str = ""
     is_settling: bool = False
+    is_shipping: bool = False
     sending: threading.Lock = field(default_factory=threading.Lock)
     _timed_out: bool = False
     _is_over: bool = False
     _term_at: float = _NEVER
     _kill_at: float = _NEVER
+    _killed_at: float = _NEVER
     _oom_kills: int = field(default_factory=memory.oom_kills)
 
     def __post_init__(self) -> None:
@@ -50,6 +53,11 @@ class Attempt:
         self._grace = float(self.trial.get("grace") or 0.0)
         self._is_command = "command" in (self.trial.get("runner") or {})
         self._ends_at: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The trial in words."""
+        return f"trial {self.number} of {self.study}"
 
     @property
     def place(self) -> tuple[str, int, str]:
@@ -87,10 +95,18 @@ class Attempt:
             self._kill_at = min(self._kill_at, now + self._grace)
         if now >= self._kill_at:
             self._kill_at = _NEVER
+            self._killed_at = min(self._killed_at, now)
             executor.kill(self.lease)
         elif now >= self._term_at:
             self._term_at = _NEVER
             executor.terminate(self.lease)
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether its process outlives SIGKILL, as one does that a dead file server holds up.
+
+        Its lease must not be renewed for ever: the trial is to go on elsewhere.
+        """
+        return now >= self._killed_at + _STUCK_S
 
     def conclude(self, end: Exit) -> Outcome:
         """What the end of the process means; the log has been read to its end."""

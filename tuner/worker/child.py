@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib
 import os
 import random
@@ -29,6 +30,7 @@ from tuner.worker import runners, wire
 from tuner.worker.command import say_refused
 
 _RETRY_S: Final = 1.0
+_MOST_TEXT: Final = 1000
 
 
 class OwnerFile:
@@ -129,10 +131,12 @@ def _run(job: Mapping[str, Any], link: socket.socket) -> dict[str, Any]:
     try:
         outcome = runners.run(job, trial)
     except WorkerError as error:
-        outcome = Outcome("release", reason=Reason.PREEMPTED, message=str(error))
-        return {"outcome": asdict(outcome), "fatal": str(error)}
+        why = str(error)[:_MOST_TEXT]
+        outcome = Outcome("release", reason=Reason.PREEMPTED, message=why)
+        return {"outcome": asdict(outcome), "fatal": why}
     if outcome.trace:
-        sys.stderr.write(outcome.trace)
+        with contextlib.suppress(OSError):  # a full disk must not cost the reason
+            sys.stderr.write(outcome.trace)
     is_command = "command" in job["runner"]
     return {"outcome": asdict(_send_rest(trial, outcome, is_command))}
 

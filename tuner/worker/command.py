@@ -85,7 +85,13 @@ def _stop_reason(trial: Trial) -> str | None:
 
 def say_refused(error: TunerError) -> None:
     """Name in the log what the server refused of the reports; it does not end a command."""
-    sys.stderr.write(f"tuner: a report was not taken: {error}\n")
+    _say(f"tuner: a report was not taken: {error}\n")
+
+
+def _say(text: str) -> None:
+    # A full disk must not end the thread that reads the command's output.
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
 
 
 def _ending(code: int, reason: str | None, last_line: str, kills: int, trial: Trial) -> Outcome:
@@ -165,7 +171,7 @@ class _Reports:
             say_refused(error)
         except (ValueError, TunerError) as error:
             shown = line[:200].decode("utf-8", "replace").strip()
-            sys.stderr.write(f"tuner: this line is no report ({error}): {shown}\n")
+            _say(f"tuner: this line is no report ({error}): {shown}\n")
 
 
 def read_report(line: bytes) -> tuple[int, dict[str, float]]:

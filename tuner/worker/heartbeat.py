@@ -119,13 +119,21 @@ class Heartbeat:
         pause = 0.0
         while True:
             with self._guard:
-                if not self._is_due:
+                if not self._is_due and not self._is_closed:
                     self._guard.wait(pause)
                 if self._is_closed:
                     return
                 self._is_due = False
                 leases = list(self._held)
-            pause = self._every if self._beat(leases) else min(_AGAIN_S, self._every)
+            pause = self._every if self._try_beat(leases) else min(_AGAIN_S, self._every)
+
+    def _try_beat(self, leases: list[str]) -> bool:
+        """As `_beat`; the thread must outlive whatever happens, or every lease would run out."""
+        try:
+            return self._beat(leases)
+        except Exception:
+            logger.exception("heartbeat")
+            return False
 
     def _beat(self, leases: list[str]) -> bool:
         """One heartbeat; whether it was taken."""

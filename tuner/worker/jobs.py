@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,26 +25,32 @@ from tuner.worker.sources import is_pruned
 class Jobs:
     """Makes jobs.
 
+    Parameters and logs are in a folder for this user only, with one folder per attempt.
+
     Args:
         client: How the trials reach the server.
-        folder: For parameters and logs, for this user only; one folder per attempt.
     """
 
-    def __init__(self, client: Client, folder: Path) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._folder = folder
-        self._names: dict[str, Path] = {}
+        self._root = _make_root()
+        self._count = itertools.count()
 
     def attempt(self, trial: Mapping[str, Any], allocation: Allocation | None) -> Attempt:
         """An attempt that begins now; without an allocation it will not run."""
-        folder = self._folder / str(len(self._names))
-        folder.mkdir()
-        self._names[str(trial["lease"])] = folder
-        return Attempt(trial, allocation or NOTHING, LogFile(folder / "log"))
+        return Attempt(trial, allocation or NOTHING, self._new_log())
 
     def job(self, attempt: Attempt, study: Mapping[str, Any] | None) -> Job:
-        """What the executor gets; the study's objectives and pruner spare the trial a call."""
+        """What the executor gets; the study's objectives and pruner spare the trial a call.
+
+        Raises:
+            OSError: If the files cannot be written, or the worker's folder is gone.
+        """
         trial = attempt.trial
+        if not self._root.is_dir():  # whoever cleans temporary files has found it old
+            self._root = _make_root()
+            attempt.log = self._new_log()
+        attempt.log.file.parent.mkdir()
         runner = trial["runner"]
         params_file = attempt.log.file.with_name("params.json")
         params_file.write_text(json.dumps(trial["params"]), encoding="utf-8")
@@ -75,11 +83,20 @@ class Jobs:
         }
         return Job(attempt.lease, data, attempt.log.file, preload="task" in runner)
 
-    def clean(self, lease: str) -> None:
+    def clean(self, attempt: Attempt) -> None:
         """Remove the files of an attempt that is settled."""
-        folder = self._names.get(lease)
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(attempt.log.file.parent, ignore_errors=True)
+
+    def close(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self._root, ignore_errors=True)
+
+    def _new_log(self) -> LogFile:
+        return LogFile(self._root / str(next(self._count)) / "log")
+
+
+def _make_root() -> Path:
+    return Path(tempfile.mkdtemp(prefix="tuner-worker-"))
 
 
 def _search_path(runner: Mapping[str, Any]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 import threading
 from pathlib import Path
@@ -9,10 +10,13 @@ from types import TracebackType
 from typing import Any, Self
 
 from tuner.client.client import Client
+from tuner.client.runner import describe
 from tuner.errors import TunerError, WorkerError
 from tuner.worker.agent import Agent
 from tuner.worker.allow import Allow
 from tuner.worker.sources import Asking
+
+logger = logging.getLogger(__name__)
 
 
 class LocalWorkers:
@@ -126,5 +130,9 @@ class LocalWorkers:
             self._agent.run(self._stop)
         except TunerError as error:
             self._failure = str(error)
+        except Exception as error:
+            # Nobody else hears of what ends a thread.
+            logger.debug("the workers ended", exc_info=error)
+            self._failure = describe(error)
         finally:
             self._ended.set()

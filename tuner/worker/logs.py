@@ -47,7 +47,7 @@ class LogFile:
         """
         pieces = []
         for _ in range(_A_LOOK // _CHUNK if not final else _FILE_LIMIT // _CHUNK + 1):
-            data = self._next(final)
+            data = self._next()
             if not data:
                 break
             pieces.append(self._take(self._decoder.decode(data)))
@@ -60,15 +60,18 @@ class LogFile:
         self._shorten()
         return "".join(pieces)
 
-    def _next(self, final: bool) -> bytes:
+    def _next(self) -> bytes:
         try:
             with self.file.open("rb") as stream:
                 size = stream.seek(0, 2)
                 behind = size - self._at - 2 * TAIL
-                if self._sent >= HEAD and behind > 0 and final:
-                    # Nobody will see it: go on near the end.
-                    self._cut += behind
+                if self._sent >= HEAD and behind > 0:
+                    # Nobody will see it: go on near the end, however fast the trial writes.
+                    self._cut += behind + self._tail_size
                     self._at += behind
+                    self._tail.clear()
+                    self._tail_size = 0
+                    self._decoder.reset()
                 stream.seek(self._at)
                 data = stream.read(_CHUNK)
         except OSError:

@@ -23,6 +23,7 @@ from tuner.worker.executors.base import Exit
 
 logger = logging.getLogger(__name__)
 _THREADS: Final = 4
+_LOG_THREADS: Final = 2
 _AGAIN_S: Final = 1.0
 _MOST_TEXT: Final = 200_000
 _BRIEF: Final = Retry(seconds=5.0, first_seconds=5.0)
@@ -40,6 +41,8 @@ class Settling:
         self._client = client
         self._on_settled = on_settled
         self._pool = ThreadPoolExecutor(_THREADS, "tuner-settle")
+        # Apart, so that neither waits for the other while the server is away.
+        self._log_pool = ThreadPoolExecutor(_LOG_THREADS, "tuner-log")
         self._give_up_at = float("inf")
         self._hurry = threading.Event()
 
@@ -49,23 +52,26 @@ class Settling:
 
     def ship_log(self, attempt: Attempt) -> None:
         """Send what the attempt has written since the last time, in the background."""
-        if not attempt.sending.locked():
-            self._pool.submit(self._ship, attempt)
+        if not attempt.is_shipping:
+            attempt.is_shipping = True
+            self._log_pool.submit(self._ship, attempt)
 
     def close(self, seconds: float) -> None:
         """Wait until everything is sent, trying for up to `seconds` more."""
         self._give_up_at = time.monotonic() + seconds
         self._hurry.set()
+        self._log_pool.shutdown(wait=False, cancel_futures=True)
         self._pool.shutdown(wait=True)
 
     def _ship(self, attempt: Attempt) -> None:
+        attempt.is_shipping = False
         if not attempt.sending.acquire(blocking=False):
             return
         try:
             attempt.unsent += attempt.log.read()
             self._send_log(attempt)
-        except TunerError as error:
-            logger.debug("log of trial %s: %s", attempt.number, error)
+        except (TunerError, OSError) as error:
+            logger.debug("log of %s: %s", attempt.name, error)
         finally:
             attempt.sending.release()
 
@@ -74,23 +80,20 @@ class Settling:
             with attempt.sending:
                 attempt.unsent += attempt.log.read(final=True)
                 outcome = end if isinstance(end, Outcome) else attempt.conclude(end)
-                logger.info(
-                    "trial %s of %s ends: %s",
-                    attempt.number,
-                    attempt.study,
-                    outcome.reason or outcome.state or outcome.action,
-                )
+                how = outcome.reason or outcome.state or outcome.action
+                logger.info("%s ends: %s", attempt.name, how)
                 while not self._try_settle(attempt, outcome):
                     if time.monotonic() >= self._give_up_at:
                         logger.error(
-                            "trial %s of %s: the outcome could not be sent; the trial comes back"
-                            " when its lease runs out",
-                            attempt.number,
-                            attempt.study,
+                            "%s: the outcome could not be sent; it comes back when its lease runs"
+                            " out",
+                            attempt.name,
                         )
                         break
                     self._hurry.wait(_AGAIN_S)
                     time.sleep(0.05)
+        except Exception:
+            logger.exception("%s: no outcome is sent", attempt.name)
         finally:
             self._on_settled(attempt.lease)
 
@@ -99,13 +102,13 @@ class Settling:
         try:
             self._send_log(attempt)
             self._send_outcome(attempt, outcome)
-        except Unavailable as error:
-            logger.debug("trial %s: %s", attempt.number, error)
+        except (Unavailable, OSError) as error:  # OSError: a store's owner cannot be started
+            logger.debug("%s: %s", attempt.name, error)
             return False
         except (Conflict, NotFound) as error:
-            logger.warning("trial %s of %s: %s", attempt.number, attempt.study, error)
+            logger.warning("%s: %s", attempt.name, error)
         except TunerError as error:
-            logger.error("trial %s of %s: %s", attempt.number, attempt.study, error)  # noqa: TRY400  the server's words say it all
+            logger.error("%s: %s", attempt.name, error)  # noqa: TRY400  the server's words say it all
         return True
 
     def _send_log(self, attempt: Attempt) -> None:

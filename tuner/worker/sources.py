@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tuner.client.client import Client
 from tuner.client.optimize import is_over
+from tuner.errors import TunerError
 from tuner.worker.resources import ANY_CPUS
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -27,8 +31,8 @@ class Taken:
 
     Args:
         trials: As leased, with a `runner`.
-        studies: The studies they are of, by name.
-        is_over: Whether there will never be more.
+        studies: The studies they are of, by name; one that could not be read is missing.
+        is_over: Whether there will never be more, unless what runs here comes back.
     """
 
     trials: list[dict[str, Any]]
@@ -39,8 +43,14 @@ class Taken:
 class Source(Protocol):
     """Gives trials; called from one thread."""
 
-    def take(self, worker_id: str, free: Free, lease_seconds: float) -> Taken:
-        """Lease trials that fit what is free."""
+    @property
+    def studies(self) -> tuple[str, ...] | None:
+        """The only studies that it serves, by name; None: all."""
+
+    def take(
+        self, worker_id: str, free: Free, lease_seconds: float, without: Sequence[str]
+    ) -> Taken:
+        """Lease trials that fit what is free, of other studies than those `without` names."""
 
 
 class Leases:
@@ -53,13 +63,20 @@ class Leases:
 
     def __init__(self, client: Client, studies: tuple[str, ...] | None) -> None:
         self._client = client
-        self._studies = studies
+        self.studies = studies
 
-    def take(self, worker_id: str, free: Free, lease_seconds: float) -> Taken:
+    def take(
+        self, worker_id: str, free: Free, lease_seconds: float, without: Sequence[str]
+    ) -> Taken:
         """See `Source`; an idle machine also takes a trial that wants more cores than it has."""
         count, cpus = (1, ANY_CPUS) if free.is_idle else (free.slots, max(free.cpus, 0.0))
         answer = self._client.rest.lease_trials(
-            worker_id, count, {"gpus": free.gpus, "cpus": cpus}, self._studies, lease_seconds
+            worker_id,
+            count,
+            {"gpus": free.gpus, "cpus": cpus},
+            self.studies,
+            lease_seconds,
+            without,
         )
         trials = answer["trials"]
         return Taken(trials, _studies_of(self._client, trials))
@@ -79,12 +96,16 @@ class Asking:
         self, client: Client, study: str, runner: Mapping[str, Any], trials: int | None
     ) -> None:
         self._client = client
+        self.studies = (study,)
         self._study = study
         self._runner = dict(runner)
         self._trials = trials
 
-    def take(self, worker_id: str, free: Free, lease_seconds: float) -> Taken:
-        """See `Source`."""
+    def take(
+        self, worker_id: str, free: Free, lease_seconds: float, without: Sequence[str]
+    ) -> Taken:
+        """See `Source`; a worker that leaves its only study alone asks no more."""
+        del without
         study = self._client.rest.get_study(self._study)
         count = free.slots
         if self._trials is not None:
@@ -105,5 +126,11 @@ def is_pruned(study: Mapping[str, Any]) -> bool:
 
 
 def _studies_of(client: Client, trials: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    read: Callable[[str], dict[str, Any]] = client.rest.get_study
-    return {name: read(name) for name in {trial["study"] for trial in trials}}
+    """Read the studies of leased trials; a failure must not let go of what is leased."""
+    found = {}
+    for name in {trial["study"] for trial in trials}:
+        try:
+            found[name] = client.rest.get_study(name)
+        except TunerError as error:
+            logger.warning("study %s: %s", name, error)
+    return found

@@ -1,11 +1,15 @@
-"""Real processes: an executor, and trials written as small modules."""
+"""Real processes: an executor, trials written as small modules, and a server that takes all."""
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +90,9 @@ class Bench:
         file = self.folder / f"{key}.log"
         return file.read_text(errors="replace") if file.exists() else ""
 
-    def wait_for(self, condition: Callable[[], Any], seconds: float = 20.0, may_end: bool = False) -> Any:
+    def wait_for(
+        self, condition: Callable[[], Any], seconds: float = 20.0, may_end: bool = False
+    ) -> Any:
         """Poll the executor until the condition holds; unless they may, no trial ends meanwhile."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -130,6 +136,62 @@ def gone(pids: list[int], seconds: float = 10.0) -> bool:
     return True
 
 
+class Server(ThreadingHTTPServer):
+    """Knows one worker, takes whatever is told of trials, and remembers it."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.calls: list[tuple[str, Any]] = []
+        self.leasable: list[dict[str, Any]] = []
+        self.answers: list[Any] = []
+
+    def answer(self, path: str, body: Any) -> tuple[int, Any]:
+        self.calls.append((path, body))
+        if self.answers:
+            return 200, self.answers.pop(0)
+        if path == "/workers":
+            return 201, {"id": "w"}
+        if path == "/workers/w/lease":
+            return 200, {"trials": self.leasable}
+        if path.startswith("/studies/") and body is None:
+            return 404, {"code": "study-not-found", "detail": "There is no such study."}
+        return 200, {"state": "complete"}
+
+    def told(self, verb: str) -> dict[str, Any]:
+        """The bodies of a verb by study and number."""
+        found = {}
+        for path, body in self.calls:
+            if match := re.fullmatch(rf"/studies/(.+)/trials/(\d+)/{verb}", path):
+                found[f"{match[1]}/{match[2]}"] = body
+        return found
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_POST(self) -> None:
+        size = int(self.headers.get("content-length") or 0)
+        self.reply(json.loads(self.rfile.read(size) or "{}"))
+
+    def do_GET(self) -> None:
+        self.reply(None)
+
+    def reply(self, body: Any) -> None:
+        status, answer = self.server.answer(self.path.removeprefix("/api/v1"), body)
+        content = json.dumps(answer).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *args: object) -> None:
+        return
+
+
 @pytest.fixture(scope="module")
 def executor() -> Iterator[ProcessExecutor]:
     executor = ProcessExecutor()
@@ -161,3 +223,13 @@ def own_bench(tmp_path: Path) -> Iterator[Callable[..., Bench]]:
 @pytest.fixture(name="gone")
 def gone_fixture() -> Callable[[list[int]], bool]:
     return gone
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()

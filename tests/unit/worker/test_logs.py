@@ -64,3 +64,21 @@ def test_a_log_beyond_all_measure_does_not_fill_the_disk(tmp_path, monkeypatch):
         stream.write(b"the end\n")
         stream.flush()
     assert log.read(final=True).endswith("the end\n")
+
+
+def test_a_log_that_grows_faster_than_it_is_read_is_emptied_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(logs, "_FILE_LIMIT", 1_000_000)
+    monkeypatch.setattr(logs, "_A_LOOK", 2 * logs._CHUNK)
+    monkeypatch.setattr(logs, "HEAD", 1000)
+    log = LogFile(tmp_path / "log")
+    text = ""
+    with log.file.open("ab") as stream:
+        for _ in range(5):
+            stream.write(b"\xc3\xa4" * 999_999 + b"\n")
+            stream.flush()
+            text += log.read()
+        assert log.file.stat().st_size < 5_000_000
+        stream.write(b"the end\n")
+        stream.flush()
+    assert text == "ä" * 1000
+    assert log.read(final=True).endswith("ä\nthe end\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tuner.settings import child_environment
+from tuner.worker.executors.base import Job
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc and prctl")
 SLEEPER = "[sys.executable, '-c', 'import time; time.sleep(600)']"
@@ -295,3 +297,40 @@ def test_a_lease_that_runs_already_is_refused(bench):
     with pytest.raises(ValueError, match="runs already"):
         bench.executor.start(job)
     assert bench.end(job.key).outcome.state == "fail"
+
+
+def test_a_job_whose_log_cannot_be_made_has_not_begun(bench):
+    job = bench.job({"python": "no_such_module_anywhere:f"})
+    nowhere = Job(job.key, job.data, bench.folder / "gone" / "log", preload=False)
+    with pytest.raises(FileNotFoundError):
+        bench.executor.start(nowhere)
+    bench.start(job)
+    assert bench.end(job.key).outcome.state == "fail"
+
+
+def test_why_no_trial_can_run_here_is_said_in_few_words(bench):
+    job = bench.job({"objective": "x" * 5000})
+    bench.start(job)
+    end = bench.end(job.key)
+    assert len(end.fatal) == 1000
+    assert (end.outcome.action, end.outcome.message) == ("release", end.fatal)
+
+
+FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))"
+
+
+def test_a_full_disk_does_not_cost_the_reason_of_a_failure(bench):
+    end = bench.end(bench.python(f"{FULL}; raise MemoryError"))
+    assert end.outcome.reason == "oom"
+
+
+@LINUX
+def test_a_command_ends_although_its_log_takes_no_more(own_bench):
+    bench = own_bench()
+    bench.end(bench.python("return 1.0"))
+    resource.prlimit(bench.executor.server_pid, resource.RLIMIT_FSIZE, (0, 0))
+    script = "print('tuner: no report\\n' * 50_000)"
+    job = bench.job({"command": [sys.executable, "-c", script]})
+    bench.start(job)
+    end = bench.end(job.key)
+    assert (end.outcome.action, end.outcome.state) == ("tell", "complete")

@@ -50,10 +50,11 @@ class Executor(Protocol):
     """Runs trials; all calls but `wake` come from one thread."""
 
     def start(self, job: Job) -> None:
-        """Start a trial; that it could not start is told as an `Exit` by `poll`.
+        """Start a trial; what goes wrong on the way is told as an `Exit` by `poll`.
 
         Raises:
             ValueError: A trial with the same lease runs.
+            OSError: This machine lacks what a start needs (files, processes); nothing has begun.
         """
 
     def poll(self, seconds: float) -> list[Exit]:

@@ -70,10 +70,14 @@ class ProcessExecutor:
         """See `Executor`."""
         if job.key in self._running:
             raise ValueError(f"A trial with the lease {job.key!r} runs already.")
-        ours, theirs = socket.socketpair()
+        control = self._connect()
         log = os.open(job.log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
-            control = self._connect()
+            ours, theirs = socket.socketpair()
+        except OSError:
+            os.close(log)
+            raise
+        try:
             if job.preload:
                 self._preload(control, forkserver.TASKS)
             process = _Process(ours, wire.Inbox(ours))
