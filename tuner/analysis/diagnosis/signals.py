@@ -49,10 +49,6 @@ UPDATE_HIGH: Final = 3e-2
 SPIKES: Final = 3
 
 
-def _median(values: Sequence[float]) -> float:
-    return statistics.median(values)
-
-
 def divergence(case: Case) -> Finding | None:
     """A loss that is not finite, rises, or stays far above where trials begin."""
     bad = [v for metric in ("train_loss", "val_loss") for v in case.values(metric)]
@@ -61,14 +57,14 @@ def divergence(case: Case) -> Finding | None:
     fit = case.fit
     if len(fit) < MIN_POINTS or case.span is None:
         return None
-    level = _median(case.costs[-3:])
+    level = statistics.median(case.costs[-3:])
     if case.high_start is not None and level > case.high_start + case.span:
         text = (
             f"The objective stayed far above where trials begin ({number(level)} as a cost, trials "
             f"begin at {number(case.start)})."
         )
         return Finding("divergence", "warning", {"level": level, "start": case.high_start}, text)
-    rise = (_median(fit[-3:]) - fit[0]) / case.span
+    rise = (statistics.median(fit[-3:]) - fit[0]) / case.span
     if rise < ROSE:
         return None
     text = f"The loss ended above where it began ({number(fit[0])} to {number(fit[-1])})."
@@ -96,7 +92,7 @@ def _burst(means: Sequence[float], longest: Sequence[float]) -> tuple[float, flo
     """The longest gradient, relative to the usual one of the epochs around it, and that one."""
     worst = (0.0, 0.0)
     for i, peak in enumerate(longest[: len(means)]):
-        usual = _median(means[max(0, i - _AROUND) : i + _AROUND + 1])
+        usual = statistics.median(means[max(0, i - _AROUND) : i + _AROUND + 1])
         if usual > 0 and peak * worst[1] >= worst[0] * usual:
             worst = (peak, usual)
     return worst
@@ -106,7 +102,7 @@ def vanishing(case: Case) -> Finding | None:
     """Gradients that are all but zero from the start, or do not reach a layer."""
     norms = case.finite("grad_norm")
     if len(norms) >= MIN_POINTS and case.gap is not None and case.gap >= WELL_ABOVE:
-        early = _median(norms[: len(norms) // 2])
+        early = statistics.median(norms[: len(norms) // 2])
         if early < VANISHED_NORM:
             text = (
                 f"The gradient was all but zero from the start (norm {number(early)}), "
@@ -120,7 +116,7 @@ def vanishing(case: Case) -> Finding | None:
 def _uneven_layers(case: Case) -> Finding | None:
     prefix = "update_ratio."
     layers = {
-        metric.removeprefix(prefix): _median(values)
+        metric.removeprefix(prefix): statistics.median(values)
         for metric in case.curves
         if metric.startswith(prefix) and (values := case.finite(metric))
     }
@@ -150,7 +146,7 @@ def _stall(case: Case) -> tuple[float, float] | None:
         return None
     last = fit[-(len(fit) // 3) :]
     half = max(1, len(last) // 2)
-    progress = (_median(last[:half]) - _median(last[-half:])) / span
+    progress = (statistics.median(last[:half]) - statistics.median(last[-half:])) / span
     return (progress, gap) if abs(progress) < FLAT else None
 
 
@@ -159,8 +155,8 @@ def _gradient_left(case: Case) -> float | None:
     norms = case.finite("grad_norm")
     if len(norms) < MIN_POINTS:
         return None
-    early = _median(norms[: len(norms) // 4])
-    return _median(norms[-(len(norms) // 4) :]) / early if early > 0 else None
+    early = statistics.median(norms[: len(norms) // 4])
+    return statistics.median(norms[-(len(norms) // 4) :]) / early if early > 0 else None
 
 
 def local_minimum(case: Case) -> Finding | None:
@@ -195,7 +191,7 @@ def noisy(case: Case) -> Finding | None:
     noise = [value for value in case.values("grad_noise_scale") if not math.isnan(value)]
     if not noise or not case.batch_size:
         return None
-    scale = _median(noise)
+    scale = statistics.median(noise)
     if scale < NOISE_OVER_BATCH * case.batch_size:
         return None
     share = 1 / (1 + scale / case.batch_size)
@@ -219,7 +215,7 @@ def overfitting(case: Case) -> Finding | None:
     after = [v for s, v in usable if s > step]
     if len(after) < max(LASTING_POINTS, LASTING_SHARE * len(usable)):
         return None
-    last = _median(after[-LASTING_POINTS:])
+    last = statistics.median(after[-LASTING_POINTS:])
     fell = train[step] - train[usable[-1][0]]
     if low <= 0 or last / low - 1 < GENERALIZATION_LOSS or fell <= 0:
         return None
@@ -245,7 +241,9 @@ def _updates(case: Case) -> float | None:
     ratios = case.finite("update_ratio")
     # methods with a line search take steps as long as they help
     return (
-        _median(ratios[: (len(ratios) + 1) // 2]) if ratios and not case.is_second_order else None
+        statistics.median(ratios[: (len(ratios) + 1) // 2])
+        if ratios and not case.is_second_order
+        else None
     )
 
 
