@@ -259,7 +259,7 @@ def test_a_small_study_is_examined_whole(make_study, make_trial):
 
 def test_metrics_of_every_trial_are_those_that_decide(make_study):
     study = make_study(constraints=[{"metric": "size", "at_most": 1}, {"metric": "val_loss"}])
-    assert curve_metrics(study) == ["val_loss", "size"]
+    assert curve_metrics(study) == ["val_loss", "size", "seconds"]
     assert {"test_loss", "steps"} <= set(curve_metrics(study | {"compare": {"trials": 3}}))
 
 

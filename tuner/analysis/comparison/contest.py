@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -45,7 +45,7 @@ def searched(evidence: Evidence) -> Evidence:
     kept = [trial for trial in evidence.trials if confirmed_by(trial) is None]
     if len(kept) == len(evidence.trials):
         return evidence
-    return Evidence(evidence.study, kept, evidence.curves)
+    return replace(evidence, trials=kept)
 
 
 @dataclass(frozen=True)

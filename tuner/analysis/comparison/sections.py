@@ -179,7 +179,7 @@ def _budget(comparison: Json, prefix: str) -> list[Block]:
             Chart(
                 f"{prefix}budget_seconds",
                 "The first chart over training time: n trials stand at n times the optimizer's "
-                "mean training seconds of a trial.",
+                "mean training seconds of a trial, as trials report them, else from start to end.",
                 tables.budget_seconds(comparison),
             )
         )
