@@ -226,15 +226,21 @@ def inclusions(comparison: Json) -> Table:
     body = []
     for row in comparison["inclusions"]:
         how = "in the limit" if row["kind"] == "limit" else "exactly"
-        reach = "yes" if row["in_range"] else f"no: {', '.join(row['missing'])}"
         body.append(
             [
                 f"{row['special']} ⊂ {row['general']}",
                 f"{how}, {row['condition']}",
-                reach,
+                _reach(row),
                 number(row["special_value"]),
                 number(row["general_value"]),
                 _VERDICTS[row["verdict"]],
             ]
         )
     return ["inclusion", "when", "in range", "special", "general", "verdict"], body
+
+
+def _reach(row: Json) -> str:
+    """Whether the general method could become the setting of the special one."""
+    if not row["in_range"]:
+        return f"no: {'; '.join(row['missing'])}"
+    return f"the setting is, not all: {'; '.join(row['beyond'])}" if row["beyond"] else "yes"
