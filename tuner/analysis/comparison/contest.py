@@ -116,13 +116,14 @@ class Contest:
     def ignores_seeds(self, entrant: Entrant) -> bool:
         """Whether its runs are copies of each other, so that the seed cannot have been used.
 
-        Equal values alone may be chance (an accuracy has few values); equal curves are not.
+        Equal values alone may be chance (an accuracy has few values); equal curves are not. So
+        runs that reported no curve are taken for different ones.
         """
         costs = self.confirmed(entrant).values()
         if len(costs) < 2 or len(set(costs)) > 1 or not all(map(math.isfinite, costs)):
             return False
         curves = [self.evidence.curve(run, self.metric) for run in entrant.runs]
-        return all(curve == curves[0] for curve in curves[1:])
+        return len(curves[0]) > 1 and all(curve == curves[0] for curve in curves[1:])
 
     def independent(self, entrant: Entrant) -> list[float]:
         """The costs that tests may use: of runs that are copies of each other, one."""

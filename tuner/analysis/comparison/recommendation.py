@@ -67,12 +67,13 @@ def _is_as_good(contest: Contest, entrant: Entrant, leader: Entrant, close: list
     """Whether it may stand for the leader: not told from it, and no worse than its runs.
 
     A test that finds no difference does not show that there is none, so the median has to lie
-    within the range of the leader's seeds as well.
+    within the range of the leader's seeds as well, those that were lost not counted.
     """
     if entrant is leader:
         return True
     own, best = (list(contest.confirmed(one).values()) for one in (entrant, leader))
-    return entrant.name in close and bool(own and best) and median(own) <= max(best)
+    worst = max((cost for cost in best if math.isfinite(cost)), default=-math.inf)
+    return entrant.name in close and bool(own) and median(own) <= worst
 
 
 def _has_result(contest: Contest, entrant: Entrant) -> bool:

@@ -53,10 +53,11 @@ def verdict(comparison: Json) -> str:
     place = next(row for row in apart["optimizers"] if row["optimizer"] == found["leader"])
     text = (
         f"{found['leader']} leads with a confirmed median {comparison['metric']} of "
-        f"{number(place['median'])} over {place['seeds']} seeds."
+        f"{number(place['median'])} over {_seeds(place['seeds'])}."
     )
-    close = [name for name in found["close"] if name != found["leader"]]
-    doubtful = [name for name in found["group"] if name not in found["close"]]
+    others = [row for row in apart["optimizers"] if row is not place]
+    close = [row["optimizer"] for row in others if row["p"] > apart["level"]]
+    doubtful = [row["optimizer"] for row in others if row["p"] <= apart["level"] < row["p_holm"]]
     least = apart["smallest_p"]
     if least is not None and least > apart["level"]:
         text += f" Too few seeds to tell any other from it: {', '.join(close)}."
@@ -67,8 +68,11 @@ def verdict(comparison: Json) -> str:
             f" Worse by a test that does not count how many were compared, and not shown to be "
             f"worse by one that does: {', '.join(doubtful)}."
         )
-    if apart["comparisons"] and not close and not doubtful:
-        text += " Every other optimizer is distinguishably worse."
+    if others and not close and not doubtful:
+        confirmed = (
+            " confirmed" if len(comparison["optimizers"]) > len(apart["optimizers"]) else ""
+        )
+        text += f" Every other{confirmed} optimizer is distinguishably worse."
     return text
 
 

@@ -174,7 +174,7 @@ def stability(comparison: Json) -> Table:
     for row in comparison["stability"]:
         near = row["near"] or {}
         lost = near.get("lost")
-        worse = "" if near.get("worse") is None else f"+{number(near['worse'], 3)}"
+        worse = "" if near.get("worse") is None else f"{near['worse']:+.3g}"
         worse = worse or (f"{lost} lost" if lost else NONE)
         share = row["diverged"] / row["trials"] if row["trials"] else 0.0
         body.append(
