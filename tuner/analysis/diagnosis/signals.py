@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
 from typing import Final
 
 from tuner.analysis.diagnosis.case import MIN_POINTS, Case, Finding
+from tuner.analysis.evidence import Curve
 from tuner.analysis.wording import number
 
 # A trial this share of the way from start to best behind the best one is "well above"; our choice:
@@ -55,16 +55,16 @@ def divergence(case: Case) -> Finding | None:
     if case.diverged or not all(map(math.isfinite, [*bad, *case.costs])):
         return Finding("divergence", "severe", {}, "The loss became infinite or not a number.")
     fit = case.fit
-    if len(fit) < MIN_POINTS or case.span is None:
+    if len(fit) < MIN_POINTS or case.span is None or case.fit_span is None:
         return None
-    level = statistics.median(case.costs[-3:])
+    level = statistics.median(case.costs[-3:]) if case.costs else -math.inf
     if case.high_start is not None and level > case.high_start + case.span:
         text = (
             f"The objective stayed far above where trials begin ({number(level)} as a cost, trials "
             f"begin at {number(case.start)})."
         )
         return Finding("divergence", "warning", {"level": level, "start": case.high_start}, text)
-    rise = (statistics.median(fit[-3:]) - fit[0]) / case.span
+    rise = (statistics.median(fit[-3:]) - fit[0]) / case.fit_span
     if rise < ROSE:
         return None
     text = f"The loss ended above where it began ({number(fit[0])} to {number(fit[-1])})."
@@ -77,7 +77,8 @@ def exploding(case: Case) -> Finding | None:
     if not all(map(math.isfinite, [*norms, *case.values("grad_norm_max")])):
         text = "The gradient became infinite or not a number."
         return Finding("exploding-gradients", "severe", {}, text)
-    longest, usual = _burst(norms, case.values("grad_norm_max") or norms)
+    means = case.curves.get("grad_norm", [])
+    longest, usual = _burst(means, case.curves.get("grad_norm_max") or means)
     if usual <= 0 or longest < EXPLODED * usual:
         return None
     text = (
@@ -88,11 +89,14 @@ def exploding(case: Case) -> Finding | None:
     return Finding("exploding-gradients", "warning", found, text)
 
 
-def _burst(means: Sequence[float], longest: Sequence[float]) -> tuple[float, float]:
+def _burst(means: Curve, longest: Curve) -> tuple[float, float]:
     """The longest gradient, relative to the usual one of the epochs around it, and that one."""
     worst = (0.0, 0.0)
-    for i, peak in enumerate(longest[: len(means)]):
-        usual = statistics.median(means[max(0, i - _AROUND) : i + _AROUND + 1])
+    peaks, norms = dict(longest), [norm for _, norm in means]
+    for i, (step, _) in enumerate(means):
+        if step not in peaks:
+            continue
+        peak, usual = peaks[step], statistics.median(norms[max(0, i - _AROUND) : i + _AROUND + 1])
         if usual > 0 and peak * worst[1] >= worst[0] * usual:
             worst = (peak, usual)
     return worst
@@ -123,7 +127,7 @@ def _uneven_layers(case: Case) -> Finding | None:
     if len(layers) < 2:
         return None
     weakest, strongest = min(layers, key=layers.__getitem__), max(layers, key=layers.__getitem__)
-    if layers[weakest] > LAYER_SPREAD * layers[strongest]:
+    if layers[strongest] <= 0 or layers[weakest] > LAYER_SPREAD * layers[strongest]:
         return None
     text = (
         f"Layer {weakest} hardly moves (update ratio {number(layers[weakest])}, layer "
@@ -139,7 +143,7 @@ def _uneven_layers(case: Case) -> Finding | None:
 
 def _stall(case: Case) -> tuple[float, float] | None:
     """Progress over the last third and the gap, where the trial is flat and well above others."""
-    fit, span, gap = case.fit, case.span, case.gap
+    fit, span, gap = case.fit, case.fit_span, case.gap
     if len(fit) < MIN_POINTS or span is None or gap is None or gap < WELL_ABOVE:
         return None
     if overfitting(case) is not None or divergence(case) is not None:
