@@ -87,6 +87,8 @@ def _is_near(trial: Trial, name: str, spec: Mapping[str, Any], bound: Bound) -> 
 
 def no_effect(round_: Round) -> list[Advice]:
     """Parameters whose shuffling does no harm to the prediction of trials that were not seen."""
+    if round_.evidence.is_multi:
+        return []  # what explains one objective says nothing about the others
     parts = [round_.explained, *round_.explained.get("per_optimizer", {}).values()]
     silent: dict[str, int] = {}
     heard: set[str] = set()

@@ -138,7 +138,7 @@ class Contest:
         return True, best, entrant.name
 
     def _entrant(self, name: str, group: Sequence[Trial]) -> Entrant:
-        counted = [trial for trial in group if _counts(trial)]
+        counted = [trial for trial in group if is_counted(trial)]
         search = [trial for trial in counted if confirmed_by(trial) is None]
         by_setting: dict[int, list[Trial]] = {}
         for trial in counted:
@@ -173,7 +173,8 @@ class Contest:
         )
 
 
-def _counts(trial: Trial) -> bool:
+def is_counted(trial: Trial) -> bool:
+    """Whether a trial's end says something about its setting."""
     if trial["state"] == "fail":
         return trial.get("reason") not in NOT_ITS_FAULT
     return trial["state"] in FINISHED
