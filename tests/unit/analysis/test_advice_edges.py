@@ -93,6 +93,18 @@ def test_repeats_are_left_out_of_what_explains_the_search(make_study, make_trial
     assert explain(Evidence.read(make_study(expanded_space=space), trials))["n_trials"] == 12
 
 
+# --- the range
+
+
+def test_a_range_that_two_optimizers_leave_at_both_ends_is_widened_at_both(ask):
+    wide = {"type": "float", "low": 0.001, "high": 1.0, "scale": "log"}
+    parameters = {"optimizer": {"type": "categorical", "choices": ["a", "b"]}, "x": wide}
+    space = {"space": {"parameters": parameters}, "expanded_space": {"parameters": parameters}}
+    rows = [(0.1, {"optimizer": "a", "x": 0.001}), (0.2, {"optimizer": "b", "x": 1.0})]
+    found = ask(rows, **space)["edge-of-range"]["evidence"]["parameters"]
+    assert [(row["optimizer"], row["bound"]) for row in found] == [("a", "low"), ("b", "high")]
+
+
 # --- the number of trials
 
 

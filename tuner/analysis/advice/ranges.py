@@ -28,7 +28,7 @@ def edge_of_range(round_: Round) -> list[Advice]:
     if round_.evidence.is_multi:
         return []  # a front reaches the edges by its nature
     rows = [row for branch in round_.branches for row in _edges(round_, branch)]
-    rows = list({row["parameter"]: row for row in rows}.values())
+    rows = list({(row["parameter"], row["bound"]): row for row in rows}.values())
     if not rows:
         return []
     wider = [row for row in rows if row["proposed"] is not None]

@@ -177,7 +177,10 @@ def is_counted(trial: Trial) -> bool:
     """Whether a trial's end says something about its setting."""
     if trial["state"] == "fail":
         return trial.get("reason") not in NOT_ITS_FAULT
-    return trial["state"] in FINISHED
+    # a repeat that was cut short is none
+    return trial["state"] == "complete" or (
+        trial["state"] == "pruned" and confirmed_by(trial) is None
+    )
 
 
 def _by_replicate(trial: Trial) -> tuple[int, int]:

@@ -55,8 +55,9 @@ def _costs(contest: Contest, run: Trial) -> Curve:
 
 
 def count_at(curve: Curve, step: int) -> float | None:
-    """A running count at a step: its last report up to there."""
-    return next((value for at, value in reversed(curve) if at <= step), None)
+    """A running count at a step: its last finite report up to there."""
+    reports = (value for at, value in reversed(curve) if at <= step and math.isfinite(value))
+    return next(reports, None)
 
 
 def convergence(contest: Contest) -> dict[str, Any]:

@@ -95,6 +95,28 @@ def test_a_lost_seed_of_the_leader_makes_nobody_as_good(contest):
     assert found["recommendation"]["cheapest"] == "adamw"
 
 
+def test_an_optimizer_with_one_seed_is_never_as_good_as_the_leader(contest):
+    """Others have the seeds for a test; of one seed it can tell nothing."""
+    sure = [[9.0, 0.10 + i / 100] for i in range(5)]
+    values = {"adamw": (0.1, *sure), "rmsprop": (0.1, *sure), "sgd": (0.1, [0.125])}
+    found = compare(contest(values, compare={"target": 0.5}))
+    assert "sgd" in found["significance"]["close"]
+    assert found["recommendation"]["optimizer"] == "adamw"
+
+
+def test_a_repeat_that_was_cut_short_is_no_repeat(contest_of, make_trial):
+    """The budget of seconds ends running trials as pruned, wherever they are."""
+    trials = [
+        make_trial(0, "sgd", 0.5),
+        make_trial(1, "sgd", 0.6, confirms=0, replicate=1),
+        make_trial(2, "sgd", 2.0, confirms=0, replicate=2, state="pruned", reason="budget"),
+    ]
+    (entrant,) = contest_of(trials).entrants
+    assert [run["number"] for run in entrant.runs] == [1]
+    cut = [trials[0], trials[2]]
+    assert contest_of(cut).entrants[0].runs == []
+
+
 def test_what_no_test_can_tell_apart_is_not_called_worse(contest):
     lost = compare(contest({"adamw": (0.1, 0.1, 0.2, 0.3), "sgd": (0.1, "NaN", "NaN", "NaN")}))
     said = verdict(lost)
