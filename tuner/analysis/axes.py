@@ -91,6 +91,7 @@ def log_ticks(low: float, high: float, most: float = 3.0) -> dict[str, Any]:
     else:
         digits = (1, 2, 5) if high - low > 0.7 else (1, 2, 3, 4, 5, 6, 7, 8)
     values = [float(f"{digit}e{decade}") for decade in decades for digit in digits]
+    values = [value for value in values if 0.0 < value < math.inf]  # beyond what floats hold
     texts = [f"{value:g}".replace("e-0", "e-") for value in values]
     return {"type": "log", "tickvals": values, "ticktext": texts}
 

@@ -16,13 +16,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from tuner.core.ranking import Direction, choose, is_feasible, loss, pareto
 from tuner.core.wire import decode_metric, encode_metric
 
 Curve = list[tuple[int, float]]
 
+# the metric by which a trial tells how long it has trained; a comparison by seconds counts it too
+SECONDS: Final = "seconds"
 FINISHED = ("complete", "pruned", "fail")
 STATES = ("complete", "pruned", "fail", "running", "waiting")
 
@@ -97,13 +99,34 @@ def merge_curves(measurements: Iterable[Mapping[str, Any]]) -> dict[int, dict[st
     return curves
 
 
+def reported_seconds(
+    measurements: Iterable[Mapping[str, Any]],
+) -> dict[tuple[int, int], float]:
+    """The most seconds of training that each attempt has reported, by trial number and attempt."""
+    found: dict[tuple[int, int], float] = {}
+    for row in measurements:
+        value = decode_metric(row["value"]) if row["metric"] == SECONDS else None
+        if value is not None and math.isfinite(value):
+            key = row["number"], row["attempt"]
+            found[key] = max(value, found.get(key, value))
+    return found
+
+
 @dataclass(frozen=True)
 class Evidence:
-    """A study with its trials and curves, and what follows from them."""
+    """A study with its trials and curves, and what follows from them.
+
+    Args:
+        study: A Study object.
+        trials: Its Trial objects, by number.
+        curves: See `merge_curves`.
+        trained: See `reported_seconds`.
+    """
 
     study: Mapping[str, Any]
     trials: Sequence[Mapping[str, Any]]
     curves: Mapping[int, Mapping[str, Curve]] = field(default_factory=dict)
+    trained: Mapping[tuple[int, int], float] = field(default_factory=dict)
 
     @classmethod
     def read(
@@ -114,7 +137,8 @@ class Evidence:
     ) -> Evidence:
         """Take in wire objects; trials are put in order of their numbers."""
         ordered = sorted(trials, key=lambda trial: int(trial["number"]))
-        return cls(study, ordered, merge_curves(measurements))
+        rows = list(measurements)
+        return cls(study, ordered, merge_curves(rows), reported_seconds(rows))
 
     @cached_property
     def objectives(self) -> list[Objective]:
@@ -160,6 +184,14 @@ class Evidence:
     def seconds(self, trial: Mapping[str, Any]) -> float | None:
         """Seconds from the trial's start to its end; None unless both are known."""
         return seconds_between(trial.get("started_at"), trial.get("finished_at"))
+
+    def training_seconds(self, trial: Mapping[str, Any]) -> float | None:
+        """Seconds of training as the last attempt reported them, else from its start to its end.
+
+        The latter counts the start of its process and its evaluations too.
+        """
+        reported = self.trained.get((trial["number"], trial.get("attempt", 0)))
+        return self.seconds(trial) if reported is None else reported
 
     def is_feasible(self, trial: Mapping[str, Any]) -> bool:
         """Whether the trial keeps every constraint; an unreported metric keeps none."""

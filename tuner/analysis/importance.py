@@ -10,6 +10,7 @@ values are shuffled among the trials in which it is active.
 | diverged trials tie for the worst rank | they are information, not missing data |
 | pruned trials count at the value they had when stopped | leaving them out hides the bad regions |
 | failed trials are left out | a crash says nothing about the objective |
+| repeats on fresh seeds are left out | they are no trials of the search |
 | shuffled among active trials only | a conditional parameter is judged within its branch |
 | no result when the forest explains nothing out of bag | shares of noise look like findings |
 
@@ -29,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
+from tuner.analysis.comparison.contest import confirmed_by
 from tuner.analysis.encoding import Column, encode
 from tuner.analysis.evidence import Evidence, Objective, optimizer_of, parameters_of
 
@@ -98,10 +100,11 @@ _Scored = list[tuple[Mapping[str, Any], float]]
 
 
 def _scored(evidence: Evidence, objective: Objective) -> _Scored:
-    """Trials with their cost; infinite for diverged ones."""
+    """Trials of the search with their cost; infinite for diverged ones."""
     scored: _Scored = []
     for trial in evidence.trials:
-        if trial["state"] not in ("complete", "pruned"):
+        # a repeat in the bag would foretell its twin outside
+        if trial["state"] not in ("complete", "pruned") or confirmed_by(trial) is not None:
             continue
         value = evidence.value(trial, objective)
         if trial["state"] == "complete" and trial.get("diverged"):

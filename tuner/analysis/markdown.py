@@ -145,6 +145,7 @@ def _optimizers(report: Mapping[str, Any]) -> list[str]:
     if not report["optimizers"]:
         return []
     parts = ["## Best per optimizer", table(wording.optimizer_table(report))]
+    parts.append(f"{wording.TRAINING_TIME.capitalize()}.")
     if any(row["best"] for row in report["optimizers"]):
         parts += [
             table(wording.best_metrics_table(report)),

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tuner.analysis.comparison.inclusions import INCLUSIONS, Inclusion, reaches
-from tuner.analysis.evidence import Evidence, parameters_of
+from tuner.analysis.comparison.inclusions import INCLUSIONS, Inclusion, in_the_way, ranges_of
+from tuner.analysis.evidence import Evidence
 
 _COMPARED = (
     "The best of many search trials is partly luck. What is said about the optimizers rests on the "
@@ -91,7 +91,7 @@ def _unequal(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _inclusion(evidence: Evidence, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    best = {row["optimizer"]: row["best"]["value"] for row in rows if row["best"]}
+    best = {row["optimizer"]: row["best"] for row in rows if row["best"]}
     cost = evidence.objective.cost
     return [
         f"{item.special} came out ahead of {item.general}, which contains it as a special case "
@@ -100,13 +100,11 @@ def _inclusion(evidence: Evidence, rows: Sequence[Mapping[str, Any]]) -> list[st
         for item in INCLUSIONS
         if item.special in best
         and item.general in best
-        and cost(best[item.special]) < cost(best[item.general])
-        and _is_near(evidence, item)
+        and cost(best[item.special]["value"]) < cost(best[item.general]["value"])
+        and _is_near(evidence, item, best[item.special]["params"])
     ]
 
 
-def _is_near(evidence: Evidence, item: Inclusion) -> bool:
-    """Whether the general method may be expected to become the special one in this study."""
-    parameters = parameters_of(evidence.study)
-    in_range = all(reaches(need, item.general, parameters)[0] for need in item.needs)
-    return in_range or not item.is_limit
+def _is_near(evidence: Evidence, item: Inclusion, params: Mapping[str, Any]) -> bool:
+    """Whether the general method may be expected to become the special one's best trial here."""
+    return not item.is_limit or not in_the_way(item, ranges_of(evidence), params)

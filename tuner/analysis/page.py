@@ -206,7 +206,11 @@ def _optimizers(report: Mapping[str, Any], drawn: Mapping[str, Any]) -> str:
     if not report["optimizers"]:
         return ""
     parts = [
-        markup.table(wording.optimizer_table(report), "One row an optimizer, best first", "wide")
+        markup.table(
+            wording.optimizer_table(report),
+            f"One row an optimizer, best first; {wording.TRAINING_TIME}",
+            "wide",
+        )
     ]
     if any(row["best"] for row in report["optimizers"]):
         parts += [

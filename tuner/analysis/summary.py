@@ -31,13 +31,14 @@ def timing(evidence: Evidence) -> dict[str, float | None]:
     """Where the time went, in seconds; training and searching apart.
 
     `wall_seconds` spans from the study's creation to the last end of a trial. `training_seconds`
-    adds up each trial's last attempt, so parallel trials count side by side. `search_seconds` and
-    `busy_seconds` (server time with a trial running) are the server's, None where not given.
+    adds up each trial's last attempt, so parallel trials count side by side: what it reported, else
+    from its start to its end. `search_seconds` and `busy_seconds` (server time with a trial running)
+    are the server's, None where not given.
     """
     given = evidence.study.get("timing") or {}
     ends = [str(t["finished_at"]) for t in evidence.trials if t.get("finished_at")]
     end = max(ends, default=None)
-    seconds = [s for trial in evidence.trials if (s := evidence.seconds(trial)) is not None]
+    seconds = [s for t in evidence.trials if (s := evidence.training_seconds(t)) is not None]
     return {
         "wall_seconds": seconds_between(evidence.study.get("created_at"), end),
         "training_seconds": sum(seconds) if seconds else None,
@@ -58,7 +59,7 @@ def describe(evidence: Evidence, trial: Trial | None) -> dict[str, Any] | None:
         "params": dict(trial.get("params") or {}),
         "metrics": {name: as_json(value) for name, value in evidence.metrics(trial).items()},
         "epochs": evidence.steps(trial),
-        "seconds": evidence.seconds(trial),
+        "seconds": evidence.training_seconds(trial),
         "attempt": trial.get("attempt"),
         "sampler": trial.get("sampler"),
         "edges": edges(parameters_of(evidence.study), trial),
@@ -95,7 +96,7 @@ def per_optimizer(evidence: Evidence) -> list[dict[str, Any]]:
 def _optimizer_row(evidence: Evidence, name: str, group: Sequence[Trial]) -> dict[str, Any]:
     numbers = {trial["number"] for trial in group}
     results = [trial for trial in evidence.results if trial["number"] in numbers]
-    seconds = [s for trial in group if (s := evidence.seconds(trial)) is not None]
+    seconds = [s for trial in group if (s := evidence.training_seconds(trial)) is not None]
     epochs = [steps for trial in group if (steps := evidence.steps(trial)) is not None]
     best = describe(evidence, results[0] if results else None)
     return {

@@ -10,6 +10,10 @@ from tuner.tasks.metrics import is_diagnostic
 
 Table = tuple[list[str], list[list[str]]]
 NONE = "–"
+TRAINING_TIME = (
+    "training time: the seconds that each trial's last attempt reported (the metric seconds), else "
+    "from its start to its end, which counts the start of its process"
+)
 
 
 def number(value: Any, digits: int = 4) -> str:
@@ -190,7 +194,10 @@ def timing_rows(report: Mapping[str, Any]) -> list[list[str]]:
     timing = report["timing"]
     return [
         ["wall time, creation to last result", duration(timing["wall_seconds"])],
-        ["training, summed over trials", duration(timing["training_seconds"])],
+        [
+            "training (as reported, else start to end), summed over trials",
+            duration(timing["training_seconds"]),
+        ],
         ["searching (choosing parameters)", duration(timing["search_seconds"])],
         ["server time with a trial running", duration(timing["busy_seconds"])],
     ]

@@ -44,17 +44,18 @@ def show_result(out: Output, client: Client, study: Json) -> bool:
 
 
 def _summary(study: Json, trials: list[Json]) -> str:
-    """How many trials, how long they trained, and where to read on."""
+    """How many trials, how long they ran, and where to read on."""
     spans = [
         views.seconds_between(trial.get("started_at"), trial.get("finished_at"))
         for trial in trials
     ]
-    training = views.duration(sum(span for span in spans if span is not None))
+    # not their seconds of training: reading those takes a request for each trial
+    running = views.duration(sum(span for span in spans if span is not None))
     searching = views.duration(study.get("timing", {}).get("search_seconds", 0.0))
     number = len(trials)
     return (
-        f"{number} trial{'' if number == 1 else 's'} ({views.counts(study)}); training {training}"
-        f" in all, searching {searching}. More: tuner study report {study['name']}"
+        f"{number} trial{'' if number == 1 else 's'} ({views.counts(study)}); they ran {running}"
+        f" in all, searching took {searching}. More: tuner study report {study['name']}"
     )
 
 
@@ -163,6 +164,7 @@ def _show_winners(
     for trial in winners:
         rows_of = measurements(client, study["name"], trial["number"])
         at = values_at(rows_of, study["objectives"][0], trial["values"].get(metric))
+        seconds = training_seconds(trial, rows_of)
         rows.append(
             [
                 trial["params"][OPTIMIZER],
@@ -171,7 +173,7 @@ def _show_winners(
                 describe_confirmed(fresh.get(trial["number"], []), direction),
                 at.get("val_accuracy"),
                 max((row["step"] for row in rows_of), default=None),
-                views.trial_row(trial)[4],
+                None if seconds is None else f"{seconds:.1f}",
                 describe_end(trial, rows_of, metric),
                 {name: value for name, value in trial["params"].items() if name != OPTIMIZER},
             ]
@@ -190,6 +192,19 @@ def describe_end(trial: Json, rows: list[Json], metric: str) -> str | None:
         return "stopped early"
     last = next((row["values"][metric] for row in reversed(rows) if metric in row["values"]), 0.0)
     return None if math.isfinite(_number(last)) else "diverged later"
+
+
+def training_seconds(trial: Json, rows: list[Json]) -> float | None:
+    """Seconds of training as the last attempt reported them, else from its start to its end."""
+    reported = [
+        value
+        for row in rows
+        if row["attempt"] == trial.get("attempt")
+        and (value := decode_metric(row["values"].get("seconds"))) is not None
+        and math.isfinite(value)
+    ]
+    spent = views.seconds_between(trial.get("started_at"), trial.get("finished_at"))
+    return max(reported, default=spent)
 
 
 def measurements(client: Client, name: str, number: int) -> list[Json]:

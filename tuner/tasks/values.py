@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tuner.core.names import nearest
+from collections.abc import Mapping
+from typing import Any
+
+from tuner.core.names import MISSING, nearest, resolve
 from tuner.errors import Invalid, UnknownName
 from tuner.tasks.option import Option
 from tuner.tasks.registry import OPTIONS
@@ -26,6 +29,26 @@ def find_option(name: str, path: str) -> Option:
             nearest=near,
         )
     return option
+
+
+def read_value(params: Mapping[str, Any], name: str) -> Any:
+    """A trial's value of an option by the rule of names, else the option's default.
+
+    None counts as absent where it is the default.
+
+    Args:
+        params: The trial's parameters.
+        name: A key of `OPTIONS`.
+
+    Raises:
+        UnknownName: For a text that is none of the choices.
+        Invalid: For anything else that the option does not take.
+    """
+    option, value = OPTIONS[name], resolve(params, name)
+    if value is MISSING or (value is None and option.default is None):
+        return option.default
+    check_value(option, value, name)
+    return value
 
 
 def check_value(option: Option, value: object, path: str) -> None:

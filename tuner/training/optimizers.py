@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import torch
 
-from tuner.core.names import MISSING, OPTIMIZER, resolve
+from tuner.core.names import OPTIMIZER
 from tuner.errors import Invalid
 from tuner.optimizers import extras
 from tuner.optimizers.registry import get, names
-from tuner.tasks.registry import OPTIONS
+from tuner.tasks.values import read_value
 from tuner.training.builders import BUILDERS
 from tuner.training.groups import Assigned, assign, values_of
 from tuner.training.mixed import combine
@@ -55,7 +55,7 @@ def build_optimizer(
             hint='Add `optimizers: ["adam"]` to the space, or {"optimizer": "adam"} here.',
         )
     entry = get(params[OPTIMIZER])
-    layer_decay, decay_on = (_option(params, name) for name in ("layer_decay", "decay_on"))
+    layer_decay, decay_on = (read_value(params, name) for name in ("layer_decay", "decay_on"))
     if not groups and layer_decay == 1 and decay_on == "all" and entry.name != _SPLITS:
         # Without groups torch gets the weights as they are.
         return _build(Assigned(entry.name, values_of(entry.name, params), model.parameters()))
@@ -82,18 +82,3 @@ def _build(part: Assigned) -> torch.optim.Optimizer:
         return BUILDERS[part.optimizer](part.weights, part.values)
     except ValueError as error:
         raise Invalid.at(part.optimizer, f"{error}.", found=repr(part.values)[:200]) from error
-
-
-def _option(params: Mapping[str, Any], name: str) -> Any:
-    value = resolve(params, name)
-    option = OPTIONS[name]
-    if value is MISSING:
-        return option.default
-    if not option.accepts(value):
-        raise Invalid.at(
-            name,
-            f"found {value!r}, expected {option.allowed}.",
-            found=repr(value),
-            allowed=option.allowed,
-        )
-    return value

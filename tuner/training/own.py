@@ -180,7 +180,7 @@ def _stacked(entrypoint: str, items: Any) -> tuple[torch.Tensor, Any]:
         pairs = [items[i] for i in range(len(items))]
         xs, ys = zip(*((pair[0], pair[1]) for pair in pairs), strict=True)
         return torch.stack([torch.as_tensor(x) for x in xs]), np.array([np.asarray(y) for y in ys])
-    except (TypeError, ValueError, RuntimeError, IndexError, NotImplementedError) as error:
+    except (TypeError, ValueError, RuntimeError, IndexError) as error:
         raise _refuse(
             entrypoint,
             f"gave a {type(items).__name__} that does not stack into pairs of arrays:"

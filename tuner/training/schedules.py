@@ -30,10 +30,9 @@ from typing import Any, Final
 
 import torch
 
-from tuner.core.names import MISSING, nearest, resolve
-from tuner.errors import Invalid, UnknownName
-from tuner.tasks.registry import OPTIONS
+from tuner.errors import Invalid
 from tuner.tasks.schedules import SCHEDULE_OPTIONS
+from tuner.tasks.values import read_value
 
 NAMES: Final = tuple(option.name for option in SCHEDULE_OPTIONS)
 _RISE: Final = 0.3
@@ -220,29 +219,21 @@ def build_scheduler(
 
     Raises:
         UnknownName: For a schedule that does not exist.
-        Invalid: For a number outside its range or no steps.
+        Invalid: For another value that an option does not take, or no steps.
     """
-    schedule = _value(params, "schedule")
-    if schedule not in SHAPES:
-        raise UnknownName.at(
-            "schedule",
-            f"no schedule is named {schedule!r}.",
-            found=schedule,
-            allowed=list(SHAPES),
-            nearest=nearest(schedule, SHAPES),
-        )
-    numbers = {name: _number(params, name) for name in NAMES if name != "schedule"}
+    given = {name: read_value(params, name) for name in NAMES}
     if total_steps < 1:
         raise Invalid.at("total_steps", "expected at least 1.", found=total_steps)
     settings = Settings(
-        numbers["lr_end"],
-        int(numbers["lr_drops"]),
-        numbers["lr_power"],
-        numbers["plateau_factor"],
-        int(numbers["plateau_patience"]),
-        numbers["momentum_low"],
+        given["lr_end"],
+        int(given["lr_drops"]),
+        given["lr_power"],
+        given["plateau_factor"],
+        int(given["plateau_patience"]),
+        given["momentum_low"],
     )
-    return Scheduler(optimizer, Course(schedule, numbers["warmup"], total_steps, settings))
+    course = Course(given["schedule"], given["warmup"], total_steps, settings)
+    return Scheduler(optimizer, course)
 
 
 def _momentum(group: Mapping[str, Any]) -> float:
@@ -257,21 +248,3 @@ def _set_momentum(group: dict[str, Any], momentum: float) -> None:
         group["betas"] = (momentum, *group["betas"][1:])
     elif "momentum" in group:
         group["momentum"] = momentum
-
-
-def _number(params: Mapping[str, Any], name: str) -> Any:
-    """The number of that name; None where it is not given and has no default."""
-    value, option = _value(params, name), OPTIONS[name]
-    if value is not None and not option.accepts(value):
-        raise Invalid.at(
-            name,
-            f"found {value!r}, expected {option.allowed}.",
-            found=repr(value),
-            allowed=option.allowed,
-        )
-    return value
-
-
-def _value(params: Mapping[str, Any], name: str) -> Any:
-    value = resolve(params, name)
-    return OPTIONS[name].default if value is MISSING else value

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from tuner.analysis.advice.collect import CODES, advise
+from tuner.analysis.evidence import Evidence
 from tuner.analysis.report import build_report
 
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -132,6 +134,46 @@ def simulate(n, steps, seed=0):
         finite = [float(np.clip(1 - v / 3, 0, 1)) for v in loss if math.isfinite(v)]
         rows += curve_of(number, finite, "val_accuracy")
     return study_of(), trials, rows
+
+
+RATE = {
+    "type": "float",
+    "low": 1e-4,
+    "high": 1.0,
+    "scale": "log",
+    "default": 0.01,
+    "role": "learning_rate",
+}
+SILENT = {
+    "method": "m",
+    "metric": "val_loss",
+    "quality": None,
+    "parameters": [],
+    "per_optimizer": {},
+}
+
+
+@pytest.fixture
+def ask():
+    """Advice by code for trials given as (value, params, changes); the space is a learning rate."""
+
+    def run(rows=(), measurements=(), explained=SILENT, **study):
+        trials = []
+        for i, (value, params, *changes) in enumerate(rows):
+            trials.append(trial_of(i, value, params=params, **(changes[0] if changes else {})))
+        space = {
+            "space": {"parameters": {"lr": RATE}},
+            "expanded_space": {"parameters": {"lr": RATE}},
+        }
+        given = study_of(**{**space, "trial": None, **study})
+        found = advise(Evidence.read(given, trials, measurements), explained)
+        assert {item["code"] for item in found} <= set(CODES)
+        for item in found:
+            assert item["title"].endswith("."), item
+            assert item["action"].endswith("."), item
+        return {item["code"]: item for item in found}
+
+    return run
 
 
 @pytest.fixture

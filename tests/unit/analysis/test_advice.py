@@ -5,9 +5,7 @@ import math
 import pytest
 from ruamel.yaml import YAML
 
-from tuner.analysis.advice.collect import CODES, advise
 from tuner.analysis.advice.effort import needed_trials
-from tuner.analysis.evidence import Evidence
 from tuner.analysis.report import build_report
 from tuner.core.study import StudySpec
 
@@ -31,26 +29,6 @@ SILENT = {
 
 def space(**parameters):
     return {"space": {"parameters": parameters}, "expanded_space": {"parameters": parameters}}
-
-
-@pytest.fixture
-def ask(make_study, make_trial):
-    """Advice by code for trials given as (value, params, changes)."""
-
-    def run(rows=(), measurements=(), explained=SILENT, **study):
-        trials = []
-        for i, (value, params, *changes) in enumerate(rows):
-            trials.append(make_trial(i, value, params=params, **(changes[0] if changes else {})))
-        study = {**space(lr=LR), "trial": None, **study}
-        evidence = Evidence.read(make_study(**study), trials, measurements)
-        found = advise(evidence, explained)
-        assert {item["code"] for item in found} <= set(CODES)
-        for item in found:
-            assert item["title"].endswith("."), item
-            assert item["action"].endswith("."), item
-        return {item["code"]: item for item in found}
-
-    return run
 
 
 def rates(*values, best=None, **changes):
@@ -173,7 +151,7 @@ def test_too_few_trials_are_told_by_branch_with_the_command(ask):
     }
     rows = [(0.1, {"optimizer": "sgd", "sgd.lr": 0.01})] * 6
     rows += [(0.2, {"optimizer": "adam", "adam.lr": 0.01, "adam.beta1": 0.5})] * 6
-    found = ask(rows, **space(**parameters))["too-few-trials"]
+    found = ask(rows, **space(**parameters), budget={"trials": 12})["too-few-trials"]
     assert found["evidence"]["branches"] == [
         {"optimizer": "adam", "parameters": 2, "trials": 6, "needed": 10}
     ]

@@ -1,5 +1,7 @@
 """Axes on which good values can be told apart, whatever the bad ones are."""
 
+import math
+
 import pytest
 
 from tuner.analysis.axes import SYMBOLS, jitter, styles, value_axis
@@ -47,3 +49,9 @@ def test_jitter_is_bounded_and_repeatable():
     assert max(abs(s) for s in shifts) <= 0.28
     assert shifts == [jitter(n) for n in range(100)]
     assert len(set(shifts)) == 100
+
+
+def test_an_axis_over_all_floats_has_finite_ticks():
+    ticks = value_axis([1e-307, 1e308], "minimize").layout("x")["tickvals"]
+    assert all(0 < tick < math.inf for tick in ticks)
+    assert len(ticks) > 3

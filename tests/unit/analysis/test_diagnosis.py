@@ -222,6 +222,58 @@ def test_a_maximised_objective_is_turned(make_study, make_trial, make_curve):
     assert (names(found[0]), names(found[1])) == ([], ["plateau"])
 
 
+PERCENT = [{"metric": "percent", "direction": "maximize"}]
+
+
+def in_percent(make_study, make_trial, make_curve, slow, train):
+    """What is found in a trial whose training loss is `train`, beside one that reaches 90 %."""
+    trials = [make_trial(i, metric="percent", value=0.0) for i in range(2)]
+    rows = [
+        *make_curve(0, [10.0 + 80.0 * (1 - v / FALL[0]) for v in FALL], "percent"),
+        *make_curve(0, FALL, "train_loss"),
+        *make_curve(1, slow, "percent"),
+        *make_curve(1, train, "train_loss"),
+    ]
+    evidence = study_with(trials, rows, make_study, objectives=PERCENT)
+    return names(findings_of(evidence)[1])
+
+
+def test_a_training_loss_is_not_measured_in_the_objectives_unit(
+    make_study, make_trial, make_curve
+):
+    made = (make_study, make_trial, make_curve)
+    slow = [10.0 + t for t in range(STEPS)]
+    # 0.6 of 2.1 in the last third is no plateau, though it is little beside 80 per cent
+    assert in_percent(*made, slow, [2.1 - 0.06 * t for t in range(STEPS)]) == []
+    assert in_percent(*made, slow, [2.1] * STEPS) == ["plateau"]
+    # nor is it no rise
+    rising = [2.1 + 0.1 * t for t in range(STEPS)]
+    assert in_percent(*made, [10.0] * STEPS, rising) == ["divergence"]
+
+
+def test_a_trial_without_a_report_of_the_objective_is_examined(make_study, make_trial, make_curve):
+    trials = [make_trial(0, 0.1), make_trial(1, state="fail", reason="error")]
+    rows = [*make_curve(0, FALL), *make_curve(1, FALL, "train_loss")]
+    assert findings_of(study_with(trials, rows, make_study))[1] == []
+    rows[STEPS:] = make_curve(1, [1.0 + 0.1 * t for t in range(STEPS)], "train_loss")
+    assert names(findings_of(study_with(trials, rows, make_study))[1]) == ["divergence"]
+
+
+def test_the_longest_gradient_is_held_against_those_of_its_own_steps():
+    means = [(step, 1.0 if step < 20 else 100.0) for step in range(1, 31)]
+    longest = [(step, 300.0) for step in range(20, 31)]
+    given = Case({"grad_norm": means, "grad_norm_max": longest}, FALL, start=2.1, best=0.1)
+    assert "exploding-gradients" not in names(recognise(given))
+    longest = [(step, 300.0) for step in range(5, 15)]
+    given = replace(given, curves={"grad_norm": means, "grad_norm_max": longest})
+    assert "exploding-gradients" in names(recognise(given))
+
+
+def test_layers_that_all_stand_still_are_not_uneven():
+    given = case(update_ratio__first=constant(0.0), update_ratio__last=constant(0.0))
+    assert "vanishing-gradients" not in names(recognise(given))
+
+
 def test_the_batch_size_is_the_trials_else_the_tasks_else_the_default(make_study, make_trial):
     def batch(params, task):
         study = make_study(trial={"task": task} if task is not None else None)
@@ -259,7 +311,7 @@ def test_a_small_study_is_examined_whole(make_study, make_trial):
 
 def test_metrics_of_every_trial_are_those_that_decide(make_study):
     study = make_study(constraints=[{"metric": "size", "at_most": 1}, {"metric": "val_loss"}])
-    assert curve_metrics(study) == ["val_loss", "size"]
+    assert curve_metrics(study) == ["val_loss", "size", "seconds"]
     assert {"test_loss", "steps"} <= set(curve_metrics(study | {"compare": {"trials": 3}}))
 
 

@@ -66,6 +66,31 @@ def test_training_and_searching_time_stand_apart(known):
     }
 
 
+def test_training_time_is_what_the_last_attempt_reported_else_from_start_to_end(
+    make_study, make_trial, make_curve
+):
+    trials = [
+        make_trial(0, 0.5, attempt=2, params={"optimizer": "sgd"}),
+        make_trial(1, 0.6, params={"optimizer": "sgd"}),  # reports none: 5 s
+        make_trial(2, 0.3, attempt=2, params={"optimizer": "adam"}),
+        make_trial(3, 0.4, params={"optimizer": "adam"}),
+    ]
+    rows = [
+        *make_curve(0, [10.0, 20.0, 30.0], "seconds", attempt=1),
+        *make_curve(0, [1.0, 2.0], "seconds", attempt=2),
+        # the second attempt was lost before it reported any
+        *make_curve(2, [10.0, 20.0], "seconds", attempt=1),
+        *make_curve(3, [0.5, 1.5, "NaN"], "seconds"),
+    ]
+    report = build_report(make_study(), trials, rows)
+    seconds = {row["optimizer"]: row["seconds"] for row in report["optimizers"]}
+    assert seconds == {"sgd": 7.0, "adam": 6.5}
+    assert report["best"]["seconds"] == 5.0
+    assert report["timing"]["training_seconds"] == 13.5
+    for format_ in ("md", "html"):
+        assert "else from its start to its end" in render(report, format_)
+
+
 def test_one_row_an_optimizer_best_first(known):
     adam, sgd = known["optimizers"]
     assert adam["optimizer"] == "adam"

@@ -9,6 +9,7 @@ from tuner.cli.result import (
     describe_confirmed,
     describe_end,
     explain_failure,
+    training_seconds,
     values_at,
 )
 
@@ -77,6 +78,23 @@ def test_a_stopped_trial_stands_for_an_optimizer_that_has_no_complete_one():
 def test_the_note_says_what_the_value_does_not(state, last, note):
     rows = [{"step": 1, "values": {"acc": 0.4}}, {"step": 2, "values": {"acc": last}}]
     assert describe_end(make_trial(0, "sgd", 0.4, state=state), rows, "acc") == note
+
+
+@pytest.mark.parametrize(
+    ("attempt", "seconds"),
+    [(1, 3.5), (2, 0.5), (3, 60.0)],  # nothing is known of a third but its start and its end
+)
+def test_seconds_are_those_of_training_that_the_last_attempt_reported(attempt, seconds):
+    rows = [
+        {"attempt": 1, "step": 1, "values": {"seconds": 2.0}},
+        {"attempt": 1, "step": 2, "values": {"seconds": 3.5}},
+        {"attempt": 1, "step": 3, "values": {"seconds": "NaN", "acc": 0.5}},
+        {"attempt": 2, "step": 1, "values": {"seconds": 0.5}},
+        {"attempt": 3, "step": 1, "values": {"acc": 0.5}},
+    ]
+    times = {"started_at": "2026-11-20T10:00:00Z", "finished_at": "2026-11-20T10:01:00Z"}
+    trial = make_trial(0, "sgd", 0.5, attempt=attempt, **times)
+    assert training_seconds(trial, rows) == seconds
 
 
 def test_infeasible_trials_do_not_win():

@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
+from tuner.analysis.comparison.contest import confirmed_by
 from tuner.analysis.diagnosis.case import Finding, Severity, task_of
 from tuner.analysis.evidence import Evidence, optimizer_of, parameters_of
+
+Trial = Mapping[str, Any]
 
 PLAYBOOK: Final = "Deep Learning Tuning Playbook (google-research/tuning_playbook)"
 # So many of the best trials speak for the good region; our choice.
 TOP: Final = 5
-
-Trial = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,17 @@ class Round:
     @cached_property
     def searched(self) -> list[Trial]:
         """The trials of the search, without repeats on fresh seeds."""
-        return [trial for trial in self.evidence.trials if confirms(trial) is None]
+        return [trial for trial in self.evidence.trials if confirmed_by(trial) is None]
 
     @cached_property
     def results(self) -> list[Trial]:
         """Results of the search, best first."""
-        return [trial for trial in self.evidence.results if confirms(trial) is None]
+        return [trial for trial in self.evidence.results if confirmed_by(trial) is None]
+
+    @property
+    def leading(self) -> list[Trial]:
+        """The best trials: the first `TOP`, of the front where there are several objectives."""
+        return list(self.evidence.front if self.evidence.is_multi else self.results)[:TOP]
 
     @cached_property
     def branches(self) -> dict[str | None, list[Trial]]:
@@ -114,12 +120,6 @@ class Round:
     def best_of(self, name: str | None) -> list[Trial]:
         """A branch's results, best first."""
         return [trial for trial in self.results if name is None or optimizer_of(trial) == name]
-
-
-def confirms(trial: Trial) -> int | None:
-    """The number of the trial that this one repeats on a fresh seed; None for the search's own."""
-    number = (trial.get("user_attrs") or {}).get("confirms")
-    return number if isinstance(number, int) and not isinstance(number, bool) else None
 
 
 def _in_branch(spec: Mapping[str, Any], name: str | None) -> bool:

@@ -7,7 +7,8 @@ import statistics
 from typing import Any, Final
 
 from tuner.analysis.advice import revise
-from tuner.analysis.advice.base import TOP, Advice, Round, Trial, confirms
+from tuner.analysis.advice.base import TOP, Advice, Round, Trial
+from tuner.analysis.comparison.contest import Contest, confirmed_by, is_counted
 from tuner.analysis.diagnosis.case import MIN_POINTS
 from tuner.analysis.wording import number
 from tuner.optimizers.expand import LARGE_FROM, MEDIUM_FROM
@@ -29,6 +30,11 @@ SHORTER: Final = 0.25
 AGREE: Final = 0.5
 # A value further from the mean of its repeats than this many standard errors of prediction is luck.
 LUCK: Final = 2.0
+# Few repeats know their own spread badly: Student's t at 95 %, one-sided, of 1 to 4 degrees of
+# freedom; from 5 on it is about `LUCK`.
+STUDENT: Final = (6.31, 2.92, 2.35, 2.13)
+# The share of lost repeats from which on the setting is at fault; our choice.
+LOST: Final = 0.5
 SEEDS: Final = 5
 
 
@@ -53,9 +59,8 @@ def too_few_trials(round_: Round) -> list[Advice]:
         told = [
             t for t in trials if t["state"] in ("complete", "pruned") and not t.get("diverged")
         ]
-        planned = 0 if round_.is_finished else int(budget or 0) // len(round_.branches)
         needed = needed_trials(len(own))
-        if max(len(told), planned) < needed:
+        if max(len(told), _planned(round_)) < needed:
             row = {"optimizer": branch, "parameters": len(own), "trials": len(told)}
             rows.append({**row, "needed": needed})
     if not rows:
@@ -74,8 +79,10 @@ def too_few_trials(round_: Round) -> list[Advice]:
         f"a search of that many needs about {worst['needed']}."
     )
     evidence = {"branches": rows, "total_needed": total}
+    is_grid = (round_.study.get("sampler") or {}).get("name") == "grid"
+    on = "Search on with another sampler or more `points`" if is_grid else "Search on"
     action = (
-        "Search on, or search fewer parameters (size: small): what looks best may be the luck of "
+        f"{on}, or search fewer parameters (size: small): what looks best may be the luck of "
         "few draws."
     )
     if round_.study.get("compare"):
@@ -88,18 +95,31 @@ def too_few_trials(round_: Round) -> list[Advice]:
         made = revise.checked(data)
         return [Advice("too-few-trials", "warning", title, evidence, action, study=made)]
     command = f"tuner study edit {round_.name} --trials {total}"
-    return [Advice("too-few-trials", "warning", title, evidence, action, command)]
+    # a grid that is spent has no more, and fewer than the budget are no help
+    is_help = not is_grid and (budget is None or total > budget)
+    return [
+        Advice("too-few-trials", "warning", title, evidence, action, command if is_help else None)
+    ]
+
+
+def _planned(round_: Round) -> int:
+    """The trials that each branch will have by the end of the budget; 0 where it has ended."""
+    if round_.is_finished:
+        return 0
+    each = (round_.study.get("compare") or {}).get("trials")
+    budget = (round_.study.get("budget") or {}).get("trials") or 0
+    return int(each) if each is not None else int(budget) // len(round_.branches)
 
 
 def _shape(round_: Round, trial: Trial) -> dict[str, Any] | None:
-    """Where on its way a trial was best, and what the last quarter gained; None without a curve."""
+    """Where on its way a trial was best, and what the last quarter gained; None without a curve.
+
+    The curve of one that diverged in the end says nothing about the length of training.
+    """
     objective = round_.evidence.objective
-    points = [
-        (step, objective.cost(value))
-        for step, value in round_.evidence.curve(trial, objective.metric)
-        if math.isfinite(value)
-    ]
-    if len(points) < MIN_POINTS or points[-1][0] <= 0:
+    curve = round_.evidence.curve(trial, objective.metric)
+    points = [(step, objective.cost(value)) for step, value in curve if math.isfinite(value)]
+    if len(points) < MIN_POINTS or points[-1][0] <= 0 or not math.isfinite(curve[-1][1]):
         return None
     last = points[-1][0]
     step, low = min(points, key=lambda point: point[1])
@@ -175,51 +195,77 @@ def _with_epochs(round_: Round, factor: float, suffix: str) -> dict[str, Any] | 
 
 
 def confirmation(round_: Round) -> list[Advice]:
-    """A best trial that was never repeated, or whose repeats on fresh seeds are worse."""
+    """A best trial that was never repeated, or trials whose repeats on fresh seeds are worse."""
     if round_.evidence.is_multi or not round_.results:
         return []
-    repeats: dict[int, list[float]] = {}
-    for trial in round_.evidence.results:
-        number_ = confirms(trial)
-        if number_ is not None:
-            repeats.setdefault(number_, []).append(float(round_.evidence.value(trial) or 0.0))
-    if not repeats:
-        return _unconfirmed(round_)
-    found = [_luck(round_, number_, values) for number_, values in sorted(repeats.items())]
-    rows = [row for row in found if row is not None]
+    repeats = _repeats(round_)
+    open_ = [] if round_.results[0]["number"] in repeats else _unconfirmed(round_)
+    rows = [
+        row
+        for trial in round_.results
+        if (row := _luck(round_, trial, repeats.get(trial["number"], []))) is not None
+    ]
     if not rows:
-        return []
+        return open_
     first = rows[0]
-    title = (
-        f"Trial #{first['trial']} was lucky: {number(first['value'])}, but "
-        f"{number(first['mean'])} ± {number(first['deviation'], 2)} over {first['seeds']} fresh seeds."
+    but = (
+        f"{first['lost']} of {first['seeds']} fresh seeds diverged or failed"
+        if first["deviation"] is None
+        else f"{number(first['mean'])} ± {number(first['deviation'], 2)} over {first['seeds']} fresh seeds"
     )
     return [
         Advice(
             "lucky-seed",
             "severe",
-            title,
+            f"Trial #{first['trial']} was lucky: {number(first['value'])}, but {but}.",
             {"trials": rows},
             "Go by the mean of the repeats, and confirm the next best settings too before choosing.",
             f"tuner study confirm {round_.name} --seeds {SEEDS} --top 3",
-        )
+        ),
+        *open_,
     ]
 
 
-def _luck(round_: Round, number_: int, values: list[float]) -> dict[str, Any] | None:
-    original = next((t for t in round_.results if t["number"] == number_), None)
-    value = None if original is None else round_.evidence.value(original)
-    if value is None or len(values) < 2:
+def _repeats(round_: Round) -> dict[int, list[float]]:
+    """The costs of the repeats on fresh seeds by the trial that they repeat, infinite if lost."""
+    contest = Contest(round_.evidence)
+    found: dict[int, list[float]] = {}
+    for trial in round_.evidence.trials:
+        number_ = confirmed_by(trial)
+        if number_ is not None and is_counted(trial):
+            found.setdefault(number_, []).append(contest.cost(trial))
+    return found
+
+
+def _luck(round_: Round, trial: Trial, costs: list[float]) -> dict[str, Any] | None:
+    """What a trial's repeats came to, if they show that it was lucky."""
+    value = round_.evidence.value(trial)
+    if value is None or len(costs) < 2:
         return None
-    cost = round_.evidence.objective.cost
-    mean, deviation = statistics.fmean(values), statistics.stdev(values)
-    worse = cost(mean) - cost(value)
-    spread = deviation * math.sqrt(1 + 1 / len(values))
-    all_worse = all(cost(v) > cost(value) for v in values)
-    if not all_worse or worse <= LUCK * spread:
+    objective = round_.evidence.objective
+    finite = [cost for cost in costs if math.isfinite(cost)]
+    lost = len(costs) - len(finite)
+    is_lost = lost >= LOST * len(costs)
+    if not is_lost and not _is_worse(objective.cost(value), finite):
         return None
-    row = {"trial": number_, "value": value, "mean": mean, "deviation": deviation}
-    return {**row, "seeds": len(values)}
+    mean = (
+        None
+        if is_lost
+        else statistics.fmean(finite) * (1 if objective.direction == "minimize" else -1)
+    )
+    row = {"trial": trial["number"], "value": value, "mean": mean}
+    row["deviation"] = None if is_lost else statistics.stdev(finite)
+    return {**row, "seeds": len(costs), "lost": lost}
+
+
+def _is_worse(own: float, repeats: list[float]) -> bool:
+    """Whether repeats are worse than what they repeat, all of them and clearly, as costs."""
+    if len(repeats) < 2 or min(repeats) <= own:
+        return False
+    freedom = len(repeats) - 1
+    bound = STUDENT[freedom - 1] if freedom <= len(STUDENT) else LUCK
+    spread = statistics.stdev(repeats) * math.sqrt(1 + 1 / len(repeats))
+    return statistics.fmean(repeats) - own > bound * spread
 
 
 def _unconfirmed(round_: Round) -> list[Advice]:

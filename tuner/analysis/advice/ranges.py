@@ -28,7 +28,7 @@ def edge_of_range(round_: Round) -> list[Advice]:
     if round_.evidence.is_multi:
         return []  # a front reaches the edges by its nature
     rows = [row for branch in round_.branches for row in _edges(round_, branch)]
-    rows = list({row["parameter"]: row for row in rows}.values())
+    rows = list({(row["parameter"], row["bound"]): row for row in rows}.values())
     if not rows:
         return []
     wider = [row for row in rows if row["proposed"] is not None]
@@ -87,6 +87,8 @@ def _is_near(trial: Trial, name: str, spec: Mapping[str, Any], bound: Bound) -> 
 
 def no_effect(round_: Round) -> list[Advice]:
     """Parameters whose shuffling does no harm to the prediction of trials that were not seen."""
+    if round_.evidence.is_multi:
+        return []  # what explains one objective says nothing about the others
     parts = [round_.explained, *round_.explained.get("per_optimizer", {}).values()]
     silent: dict[str, int] = {}
     heard: set[str] = set()

@@ -7,7 +7,7 @@ import statistics
 from typing import Any, Final
 
 from tuner.analysis.advice import revise
-from tuner.analysis.advice.base import TOP, Advice, Round, Trial, listed
+from tuner.analysis.advice.base import Advice, Round, Trial, listed
 from tuner.analysis.advice.ranges import is_rate
 from tuner.analysis.diagnosis.rules import PATHOLOGIES
 from tuner.analysis.diagnosis.signals import SPIKES
@@ -56,16 +56,18 @@ def unstable_rates(round_: Round) -> list[Advice]:
 
 def _edge_of_stability(round_: Round, name: str) -> dict[str, Any] | None:
     ended = ("complete", "pruned")
-    active = [t for t in round_.searched if t["state"] in ended and t["params"].get(name)]
-    marked = [(float(t["params"][name]), is_unstable(round_, t), t) for t in active]
+    marked = [
+        (rate, is_unstable(round_, trial), trial)
+        for trial in round_.searched
+        if trial["state"] in ended and (rate := _rate(trial, name)) is not None
+    ]
     bad = [t["number"] for _, unstable, t in marked if unstable]
     if len(bad) < max(FEWEST, UNSTABLE_SHARE * len(marked)):
         return None
     edge = separating_rate([(rate, unstable) for rate, unstable, _ in marked])
     if edge is None:
         return None
-    best = next((t for t in round_.results if t["params"].get(name)), None)
-    best_rate = None if best is None else float(best["params"][name])
+    best_rate = _best_rate(round_, name)
     return {
         "parameter": name,
         "unstable_from": edge,
@@ -76,6 +78,21 @@ def _edge_of_stability(round_: Round, name: str) -> dict[str, Any] | None:
         "limits_the_best": best_rate is None or WARMUP_FACTOR * best_rate >= edge,
         "numbers": bad,
     }
+
+
+def _rate(trial: Trial, name: str) -> float | None:
+    """A trial's learning rate; None where it has none, or one that is no positive number."""
+    found = trial["params"].get(name)
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return float(found) if is_number and found > 0 else None
+
+
+def _best_rate(round_: Round, name: str) -> float | None:
+    """The best trial's rate; of several objectives the largest on the front."""
+    is_multi = round_.evidence.is_multi
+    trials = round_.evidence.front if is_multi else round_.results
+    rates = [rate for trial in trials if (rate := _rate(trial, name)) is not None]
+    return max(rates, default=None) if is_multi else next(iter(rates), None)
 
 
 def separating_rate(marked: list[tuple[float, bool]]) -> float | None:
@@ -90,6 +107,8 @@ def separating_rate(marked: list[tuple[float, bool]]) -> float | None:
     Source: Youden 1950, Index for rating diagnostic tests.
     """
     total = [sum(unstable for _, unstable in marked), sum(not unstable for _, unstable in marked)]
+    if not all(total):
+        return None
     above = [0, 0]
     best: tuple[float, float] | None = None
     ordered = sorted(marked, key=lambda item: -item[0])
@@ -97,7 +116,7 @@ def separating_rate(marked: list[tuple[float, bool]]) -> float | None:
         above[0 if unstable else 1] += 1
         if i + 1 < len(ordered) and ordered[i + 1][0] == rate:
             continue
-        j = above[0] / max(1, total[0]) - above[1] / max(1, total[1])
+        j = above[0] / total[0] - above[1] / total[1]
         if above[0] >= FEWEST and (best is None or j >= best[0]):
             best = (j, rate)
     return best[1] if best is not None and best[0] >= TELLS_APART else None
@@ -180,12 +199,24 @@ def _diverged(round_: Round, told: set[int]) -> list[Advice]:
     ended = sum(t["state"] in ("complete", "pruned") for t in round_.searched)
     if len(bad) < max(FEWEST, UNSTABLE_SHARE * ended):
         return []
+    numbers = {"diverged": len(bad), "trials": ended, "numbers": bad[:50]}
+    if len(bad) == ended:
+        return [
+            Advice(
+                "many-diverged",
+                "warning",
+                f"All {ended} trials diverged.",
+                numbers,
+                "Check the data for values that are not finite; then lower every learning rate, by "
+                "powers of ten until a trial ends well.",
+            )
+        ]
     return [
         Advice(
             "many-diverged",
             "warning",
             f"{len(bad)} of {ended} trials diverged, not because of large learning rates alone.",
-            {"diverged": len(bad), "trials": ended, "numbers": bad[:50]},
+            numbers,
             f"Look for what they share ({listed(bad)}): the report plots each parameter with these "
             "trials marked. Check the data for values that are not finite.",
         )
@@ -195,7 +226,7 @@ def _diverged(round_: Round, told: set[int]) -> list[Advice]:
 def clipping(round_: Round) -> list[Advice]:
     """More than half of the best trials' steps were clipped."""
     rows = []
-    for trial in round_.results[:TOP]:
+    for trial in round_.leading:
         shares = [v for _, v in round_.evidence.curve(trial, "clipped_share") if math.isfinite(v)]
         if shares:
             rows.append({"trial": trial["number"], "clipped_share": statistics.fmean(shares)})

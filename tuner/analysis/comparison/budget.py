@@ -139,7 +139,7 @@ def _curve(contest: Contest, entrant: Entrant, top: float, common: int) -> dict[
     budgets = points(len(costs))
     middle = expected_best(costs, budgets)
     low, high, resamples = band(costs, budgets, seed_of(entrant.name))
-    seconds = [_seconds(contest, trial) for trial in entrant.searched]
+    seconds = [contest.evidence.training_seconds(trial) for trial in entrant.searched]
     known = [s for s in seconds if s is not None]
     mean = sum(known) / len(known) if known else None
     return {
@@ -156,12 +156,6 @@ def _curve(contest: Contest, entrant: Entrant, top: float, common: int) -> dict[
         "area": contest.value(area(costs, common)),
         "happened": _happened(contest, entrant.searched, seconds),
     }
-
-
-def _seconds(contest: Contest, trial: Trial) -> float | None:
-    """Training seconds of a trial: as it reported them, else from its start to its end."""
-    curve = contest.evidence.curve(trial, "seconds")
-    return curve[-1][1] if curve else contest.evidence.seconds(trial)
 
 
 def _happened(

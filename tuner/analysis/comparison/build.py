@@ -56,7 +56,12 @@ def notes(contest: Contest, apart: Mapping[str, Any]) -> list[str]:
         found.append(
             f"{open_} of its trials are still waiting or running: this is an intermediate state."
         )
-    bare = [entrant.name for entrant in contest.entrants if not entrant.runs]
+    if contest.evidence.is_multi:
+        found.append(f"Of its objectives only the first, {contest.metric}, is compared.")
+    none = [entrant.name for entrant in contest.entrants if entrant.setting is None]
+    if none:
+        found.append(f"Without any result: {', '.join(none)}.")
+    bare = [e.name for e in contest.entrants if not e.runs and e.setting is not None]
     if bare:
         found.append(
             f"Not confirmed on fresh seeds: {', '.join(bare)}. A best of many search trials is "

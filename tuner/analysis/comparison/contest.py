@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -45,7 +45,7 @@ def searched(evidence: Evidence) -> Evidence:
     kept = [trial for trial in evidence.trials if confirmed_by(trial) is None]
     if len(kept) == len(evidence.trials):
         return evidence
-    return Evidence(evidence.study, kept, evidence.curves)
+    return replace(evidence, trials=kept)
 
 
 @dataclass(frozen=True)
@@ -116,13 +116,14 @@ class Contest:
     def ignores_seeds(self, entrant: Entrant) -> bool:
         """Whether its runs are copies of each other, so that the seed cannot have been used.
 
-        Equal values alone may be chance (an accuracy has few values); equal curves are not.
+        Equal values alone may be chance (an accuracy has few values); equal curves are not. So
+        runs that reported no curve are taken for different ones.
         """
         costs = self.confirmed(entrant).values()
         if len(costs) < 2 or len(set(costs)) > 1 or not all(map(math.isfinite, costs)):
             return False
         curves = [self.evidence.curve(run, self.metric) for run in entrant.runs]
-        return all(curve == curves[0] for curve in curves[1:])
+        return len(curves[0]) > 1 and all(curve == curves[0] for curve in curves[1:])
 
     def independent(self, entrant: Entrant) -> list[float]:
         """The costs that tests may use: of runs that are copies of each other, one."""
@@ -137,7 +138,7 @@ class Contest:
         return True, best, entrant.name
 
     def _entrant(self, name: str, group: Sequence[Trial]) -> Entrant:
-        counted = [trial for trial in group if _counts(trial)]
+        counted = [trial for trial in group if is_counted(trial)]
         search = [trial for trial in counted if confirmed_by(trial) is None]
         by_setting: dict[int, list[Trial]] = {}
         for trial in counted:
@@ -172,10 +173,14 @@ class Contest:
         )
 
 
-def _counts(trial: Trial) -> bool:
+def is_counted(trial: Trial) -> bool:
+    """Whether a trial's end says something about its setting."""
     if trial["state"] == "fail":
         return trial.get("reason") not in NOT_ITS_FAULT
-    return trial["state"] in FINISHED
+    # a repeat that was cut short is none
+    return trial["state"] == "complete" or (
+        trial["state"] == "pruned" and confirmed_by(trial) is None
+    )
 
 
 def _by_replicate(trial: Trial) -> tuple[int, int]:

@@ -42,14 +42,22 @@ def target_of(contest: Contest) -> tuple[float | None, str]:
 
 def reached(contest: Contest, run: Trial, target: float) -> int | None:
     """The step of the first report that is at least as good as the target; None if none is."""
+    return next((step for step, cost in _costs(contest, run) if cost <= target), None)
+
+
+def _costs(contest: Contest, run: Trial) -> Curve:
+    """The run's reports as costs; infinite ones diverged, whichever way the metric is better."""
     objective = contest.evidence.objective
-    curve = contest.evidence.curve(run, objective.metric)
-    return next((step for step, value in curve if objective.cost(value) <= target), None)
+    return [
+        (step, objective.cost(value) if math.isfinite(value) else math.inf)
+        for step, value in contest.evidence.curve(run, objective.metric)
+    ]
 
 
 def count_at(curve: Curve, step: int) -> float | None:
-    """A running count at a step: its last report up to there."""
-    return next((value for at, value in reversed(curve) if at <= step), None)
+    """A running count at a step: its last finite report up to there."""
+    reports = (value for at, value in reversed(curve) if at <= step and math.isfinite(value))
+    return next(reports, None)
 
 
 def convergence(contest: Contest) -> dict[str, Any]:
@@ -74,10 +82,14 @@ def _row(contest: Contest, entrant: Entrant, target: float | None) -> dict[str, 
     ends = [None if target is None else reached(contest, run, target) for run in curves]
     found: dict[str, Any] = {}
     for key, metric, _ in MEASURES:
-        if target is not None and _is_counted(contest, curves, metric):
-            costs = [
-                _cost(contest, run, metric, end) for run, end in zip(curves, ends, strict=True)
-            ] + [math.inf] * len(lost)
+        counted = [_cost(contest, run, metric, end) for run, end in zip(curves, ends, strict=True)]
+        known = [cost for cost in counted if cost is not None]
+        if (
+            target is not None
+            and _is_counted(contest, curves, metric)
+            and len(known) == len(curves)
+        ):
+            costs = known + [math.inf] * len(lost)
             finite = [cost for cost in costs if math.isfinite(cost)]
             found[key] = {
                 "median": as_json(median(costs)),
@@ -100,13 +112,13 @@ def _is_counted(contest: Contest, runs: Sequence[Trial], metric: str | None) -> 
     return bool(runs) and all(contest.evidence.curve(run, metric) for run in runs)
 
 
-def _cost(contest: Contest, run: Trial, metric: str | None, step: int | None) -> float:
+def _cost(contest: Contest, run: Trial, metric: str | None, step: int | None) -> float | None:
+    """What a run took to a step, infinite for one it never came to; None if nothing counted it."""
     if step is None:
         return math.inf
     if metric is None:
         return float(step)
-    found = count_at(contest.evidence.curve(run, metric), step)
-    return math.inf if found is None else found
+    return count_at(contest.evidence.curve(run, metric), step)
 
 
 def _progress(contest: Contest, entrant: Entrant) -> dict[str, Any] | None:
@@ -135,8 +147,8 @@ def _progress(contest: Contest, entrant: Entrant) -> dict[str, Any] | None:
 
 def _best_so_far(contest: Contest, run: Trial) -> dict[int, float]:
     best, found = math.inf, {}
-    for step, value in contest.evidence.curve(run, contest.metric):
-        best = min(best, contest.evidence.objective.cost(value))
+    for step, cost in _costs(contest, run):
+        best = min(best, cost)
         found[step] = best
     return found
 

@@ -33,9 +33,10 @@ def profile(times: Mapping[str, Sequence[float]]) -> dict[str, dict[str, Any]]:
             where the target is not reached.
 
     Returns:
-        Per optimizer `ratios`, the sorted finite ratios to the fastest (the share rises by 1/tasks
-        at each), `solved`, the share of tasks it solves, and `score`, the mean of ρ over
-        1 ≤ τ ≤ 4. Tasks that no optimizer solves count as unsolved by all.
+        Per optimizer `ratios`, the sorted ratios to the fastest on the tasks it solves (the share
+        rises by 1/tasks at each; infinite to one that took no time), `solved`, the share of tasks
+        it solves, and `score`, the mean of ρ over 1 ≤ τ ≤ 4. Tasks that no optimizer solves count
+        as unsolved by all.
     """
     n_tasks = len(next(iter(times.values()), ()))
     least = [min(row[task] for row in times.values()) for task in range(n_tasks)]
@@ -111,6 +112,7 @@ def _task(contest: Contest, part: Mapping[str, Any], common: Sequence[str]) -> d
     rows = {row["optimizer"]: row for row in part["significance"]["optimizers"]}
     by_name = {entrant.name: entrant for entrant in contest.entrants}
     costs, cells = [], {}
+    is_confirmed = []
     for name in common:
         row, setting = rows.get(name), by_name[name].setting
         value = row["median"] if row else None
@@ -118,25 +120,42 @@ def _task(contest: Contest, part: Mapping[str, Any], common: Sequence[str]) -> d
             value = contest.value(contest.cost(setting))
         number = decode_metric(value)
         costs.append(math.inf if number is None else contest.evidence.objective.cost(number))
+        is_confirmed.append(row is not None)
         cells[name] = {
             "value": value,
             "best": row["best"] if row else None,
             "worst": row["worst"] if row else None,
             "seeds": row["seeds"] if row else 0,
         }
-    places = ranks(costs)
-    for name, place in zip(common, places, strict=True):
+    for name, place in zip(common, _places(costs, is_confirmed), strict=True):
         cells[name]["rank"] = place
-    best = min(costs)
+    ranked = [c for c, known in zip(costs, is_confirmed, strict=True) if known] or costs
+    best = min(ranked)
     return {
         "study": str(contest.evidence.study.get("name")),
         "metric": contest.metric,
         "direction": contest.evidence.objective.direction,
         "target": part["convergence"]["target"],
         "target_source": part["convergence"]["source"],
-        "winners": [n for n, c in zip(common, costs, strict=True) if c == best < math.inf],
+        "winners": [
+            name
+            for name, cost, known in zip(common, costs, is_confirmed, strict=True)
+            if cost == best < math.inf and (known or not any(is_confirmed))
+        ],
         "optimizers": cells,
     }
+
+
+def _places(costs: Sequence[float], is_confirmed: Sequence[bool]) -> list[float]:
+    """Ranks, those of unconfirmed values after all confirmed ones: a best of many is partly luck."""
+    found = [0.0] * len(costs)
+    before = 0
+    for known in (True, False):
+        chosen = [i for i, confirmed in enumerate(is_confirmed) if confirmed is known]
+        for i, rank in zip(chosen, ranks([costs[i] for i in chosen]), strict=True):
+            found[i] = before + rank
+        before += len(chosen)
+    return found
 
 
 def _mean_ranks(tasks: Sequence[Mapping[str, Any]], common: Sequence[str]) -> list[dict[str, Any]]:
@@ -157,20 +176,32 @@ def _profiles(parts: Sequence[Mapping[str, Any]], common: Sequence[str]) -> list
     shared = [
         (key, unit)
         for key, _, unit in MEASURES
-        if all(key in part["convergence"]["measures"] for part in parts)
+        if all(_is_measured(part, common, key) for part in parts)
     ]
     found = []
     for key, unit in [pair for pair in shared if pair[0] != "epochs"] or shared:
         times = {name: [_time(part, name, key) for part in parts] for name in common}
+        curves = {
+            name: {**own, "ratios": [as_json(ratio) for ratio in own["ratios"]]}
+            for name, own in profile(times).items()
+        }
         found.append(
             {
                 "measure": key,
                 "unit": unit,
                 "times": {name: [as_json(t) for t in row] for name, row in times.items()},
-                "optimizers": profile(times),
+                "optimizers": curves,
             }
         )
     return found
+
+
+def _is_measured(part: Mapping[str, Any], common: Sequence[str], key: str) -> bool:
+    """Whether a task has the measure, of every optimizer that reached its target."""
+    rows = [row for row in part["convergence"]["optimizers"] if row["optimizer"] in common]
+    return key in part["convergence"]["measures"] and all(
+        key in row["to_target"] for row in rows if row["reached"]
+    )
 
 
 def _time(part: Mapping[str, Any], name: str, key: str) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tuner.analysis.comparison.contest import Contest, Entrant, median
+from tuner.analysis.comparison.significance import LEVEL, smallest_p
 from tuner.core.names import MISSING, resolve
 from tuner.core.wire import decode_metric
 from tuner.optimizers import registry
@@ -27,9 +28,10 @@ def recommendation(
 ) -> dict[str, Any] | None:
     """The recommended optimizer with its code; None while no optimizer has a result.
 
-    Of those that not even the uncorrected test tells from the leader, and whose median lies within
-    the range of its seeds, it is the one that reaches the target soonest, by the median over its
-    runs; without such times, or with too few seeds for any test, the leader.
+    Of those that not even the uncorrected test tells from the leader though they have the seeds
+    for it, and whose median lies within the range of its seeds, it is the one that reaches the
+    target soonest, by the median over its runs; without such times, or with too few seeds for any
+    test, the leader.
 
     Args:
         contest: The comparison.
@@ -66,13 +68,17 @@ def recommendation(
 def _is_as_good(contest: Contest, entrant: Entrant, leader: Entrant, close: list[str]) -> bool:
     """Whether it may stand for the leader: not told from it, and no worse than its runs.
 
-    A test that finds no difference does not show that there is none, so the median has to lie
-    within the range of the leader's seeds as well.
+    A test that finds no difference does not show that there is none, so it must have had the seeds
+    to find one, and the median has to lie within the range of the leader's seeds as well, those
+    that were lost not counted.
     """
     if entrant is leader:
         return True
     own, best = (list(contest.confirmed(one).values()) for one in (entrant, leader))
-    return entrant.name in close and bool(own and best) and median(own) <= max(best)
+    worst = max((cost for cost in best if math.isfinite(cost)), default=-math.inf)
+    seeds = [len(contest.independent(one)) for one in (entrant, leader)]
+    can_tell = bool(own) and smallest_p(*seeds) <= LEVEL
+    return can_tell and entrant.name in close and median(own) <= worst
 
 
 def _has_result(contest: Contest, entrant: Entrant) -> bool:

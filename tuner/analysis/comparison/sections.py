@@ -53,10 +53,11 @@ def verdict(comparison: Json) -> str:
     place = next(row for row in apart["optimizers"] if row["optimizer"] == found["leader"])
     text = (
         f"{found['leader']} leads with a confirmed median {comparison['metric']} of "
-        f"{number(place['median'])} over {place['seeds']} seeds."
+        f"{number(place['median'])} over {_seeds(place['seeds'])}."
     )
-    close = [name for name in found["close"] if name != found["leader"]]
-    doubtful = [name for name in found["group"] if name not in found["close"]]
+    others = [row for row in apart["optimizers"] if row is not place]
+    close = [row["optimizer"] for row in others if row["p"] > apart["level"]]
+    doubtful = [row["optimizer"] for row in others if row["p"] <= apart["level"] < row["p_holm"]]
     least = apart["smallest_p"]
     if least is not None and least > apart["level"]:
         text += f" Too few seeds to tell any other from it: {', '.join(close)}."
@@ -67,8 +68,11 @@ def verdict(comparison: Json) -> str:
             f" Worse by a test that does not count how many were compared, and not shown to be "
             f"worse by one that does: {', '.join(doubtful)}."
         )
-    if apart["comparisons"] and not close and not doubtful:
-        text += " Every other optimizer is distinguishably worse."
+    if others and not close and not doubtful:
+        confirmed = (
+            " confirmed" if len(comparison["optimizers"]) > len(apart["optimizers"]) else ""
+        )
+        text += f" Every other{confirmed} optimizer is distinguishably worse."
     return text
 
 
@@ -179,7 +183,7 @@ def _budget(comparison: Json, prefix: str) -> list[Block]:
             Chart(
                 f"{prefix}budget_seconds",
                 "The first chart over training time: n trials stand at n times the optimizer's "
-                "mean training seconds of a trial.",
+                "mean training seconds of a trial, as trials report them, else from start to end.",
                 tables.budget_seconds(comparison),
             )
         )
@@ -281,16 +285,27 @@ def _inclusions(comparison: Json, prefix: str) -> list[Block]:
         return []
     doubts = [
         f"{row['special']} beat {row['general']}, which contains it: {row['general']} is "
-        "under-tuned here. Give it more trials before believing this order."
+        f"under-tuned here{_narrower(row)}. Give it more trials before believing this order."
         for row in rows
         if row["verdict"] == "under-tuned"
     ]
     blocks: list[Block] = [
         Sheet(tables.inclusions(comparison), "Methods that contain another one compared here"),
         Text(
-            "A general method, tuned enough over ranges that reach its special case, is never "
-            "worse than it (Choi et al. 2019). “Noise”: the seeds do not part the two. “Range”: "
-            "its ranges here do not reach the special case, so it may well be worse."
+            "A general method, tuned enough over ranges that hold the setting of its special case "
+            "(its learning rate at the scale of the inclusion, its weight decay and what else both "
+            "have), is never worse than it (Choi et al. 2019). “Noise”: the seeds do not part the "
+            "two. “Range”: its ranges here do not hold that setting, so it may well be worse."
         ),
     ]
     return [*blocks, Bullets(doubts)] if doubts else blocks
+
+
+def _narrower(row: Json) -> str:
+    """That the special method searched a wider range, in which its setting did not need to lie."""
+    if not row["beyond"]:
+        return ""
+    return (
+        f", although it could not have been all that {row['special']} was searched over "
+        f"({'; '.join(row['beyond'])}): it could have been the setting that beat it"
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ from tuner.analysis.blocks import Block, Chart, Section, Sheet, Text
 from tuner.analysis.comparison import charts
 from tuner.analysis.comparison.sections import sections
 from tuner.analysis.comparison.tables import NEVER
-from tuner.analysis.figures import Figure, label, layout
+from tuner.analysis.figures import Figure, finite, label, layout
 from tuner.analysis.wording import NONE, Table, number
 from tuner.errors import FieldError, UnknownName
 
@@ -61,11 +60,13 @@ def headline(data: Json) -> str:
     """The result in one or two sentences."""
     first = data["ranks"][0]
     n = len(data["tasks"])
-    text = (
-        f"{first['optimizer']} has the best mean rank, {number(first['mean_rank'], 3)} of "
-        f"{len(data['optimizers'])}, over {n} task{'' if n == 1 else 's'}, and wins "
-        f"{first['wins']} of them."
-    )
+    over = f"{number(first['mean_rank'], 3)} of {len(data['optimizers'])}, over {n} task"
+    over += "" if n == 1 else "s"
+    equal = [r["optimizer"] for r in data["ranks"] if r["mean_rank"] == first["mean_rank"]]
+    if len(equal) > 1:
+        text = f"{', '.join(equal[:-1])} and {equal[-1]} share the best mean rank, {over}."
+    else:
+        text = f"{equal[0]} has the best mean rank, {over}, and wins {first['wins']} of them."
     if data["few"]:
         text += (
             f" {n} task{'' if n == 1 else 's'} cannot establish a general order: read the tasks "
@@ -130,16 +131,19 @@ def winners_table(data: Json) -> Table:
             f"{task['direction']} {task['metric']}",
             f"{number(task['target'])} ({task['target_source']})",
             ", ".join(task["winners"]) or NONE,
-            ", ".join(_close(task, part)) or NONE,
+            _close(task, part),
         ]
         for task, part in zip(data["tasks"], data["comparisons"], strict=True)
     ]
     return ["task", "objective", "target", "best", "not distinguishable from it"], body
 
 
-def _close(task: Json, part: Json) -> list[str]:
-    """Those that the study's tests do not tell from its leader."""
-    return [name for name in part["significance"]["close"] if name not in task["winners"]]
+def _close(task: Json, part: Json) -> str:
+    """Those that the study's tests do not tell from its leader, where that is the best here."""
+    apart = part["significance"]
+    if not apart["comparisons"] or apart["leader"] not in task["winners"]:
+        return "not tested"
+    return ", ".join(name for name in apart["close"] if name not in task["winners"]) or NONE
 
 
 def _profiles(data: Json) -> list[Block]:
@@ -179,11 +183,11 @@ def profile_table(data: Json, found: Json) -> Table:
 def profile_figure(data: Json, found: Json, looks: Mapping[str | None, Style]) -> Figure:
     """Profiles as step lines over τ, from 1 to the last ratio that matters."""
     n = len(data["tasks"])
-    ratios = [r for own in found["optimizers"].values() for r in own["ratios"]]
-    end = min(_MOST_TAU, max([1.5, *(r for r in ratios if math.isfinite(r))]) * 1.1)
+    ratios = [r for own in found["optimizers"].values() for r in finite(own["ratios"])]
+    end = min(_MOST_TAU, max([1.5, *ratios]) * 1.1)
     traces = []
     for name in data["optimizers"]:
-        own = [r for r in found["optimizers"][name]["ratios"] if r <= end]
+        own = [r for r in finite(found["optimizers"][name]["ratios"]) if r <= end]
         start = sum(r <= 1 for r in own)
         rest = own[start:]
         x = [1.0, *rest, end]

@@ -174,7 +174,7 @@ def stability(comparison: Json) -> Table:
     for row in comparison["stability"]:
         near = row["near"] or {}
         lost = near.get("lost")
-        worse = "" if near.get("worse") is None else f"+{number(near['worse'], 3)}"
+        worse = "" if near.get("worse") is None else f"{near['worse']:+.3g}"
         worse = worse or (f"{lost} lost" if lost else NONE)
         share = row["diverged"] / row["trials"] if row["trials"] else 0.0
         body.append(
@@ -226,15 +226,21 @@ def inclusions(comparison: Json) -> Table:
     body = []
     for row in comparison["inclusions"]:
         how = "in the limit" if row["kind"] == "limit" else "exactly"
-        reach = "yes" if row["in_range"] else f"no: {', '.join(row['missing'])}"
         body.append(
             [
                 f"{row['special']} ⊂ {row['general']}",
                 f"{how}, {row['condition']}",
-                reach,
+                _reach(row),
                 number(row["special_value"]),
                 number(row["general_value"]),
                 _VERDICTS[row["verdict"]],
             ]
         )
     return ["inclusion", "when", "in range", "special", "general", "verdict"], body
+
+
+def _reach(row: Json) -> str:
+    """Whether the general method could become the setting of the special one."""
+    if not row["in_range"]:
+        return f"no: {'; '.join(row['missing'])}"
+    return f"the setting is, not all: {'; '.join(row['beyond'])}" if row["beyond"] else "yes"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,6 +69,8 @@ class Case:
         start: See the module; None where no trial has a curve.
         best: The least cost that any examined trial reached.
         high_start: The first cost that nine tenths of the trials stay below.
+        train_span: The way of train_loss from its median start to its least value in any trial;
+            None where there is none.
     """
 
     curves: Mapping[str, Curve]
@@ -80,6 +82,7 @@ class Case:
     start: float | None = None
     best: float | None = None
     high_start: float | None = None
+    train_span: float | None = None
 
     def values(self, metric: str) -> list[float]:
         """All values of a metric in order of steps."""
@@ -100,6 +103,11 @@ class Case:
         if self.start is None or self.best is None or not self.start > self.best:
             return None
         return self.start - self.best
+
+    @property
+    def fit_span(self) -> float | None:
+        """The way of `fit` in its own unit; that of the objective where nobody's train_loss fell."""
+        return (self.train_span if self.finite("train_loss") else None) or self.span
 
     @property
     def gap(self) -> float | None:
@@ -125,9 +133,9 @@ def cases_of(evidence: Evidence, numbers: Sequence[int]) -> dict[int, Case]:
         trial["number"]: [objective.cost(v) for _, v in evidence.curve(trial, objective.metric)]
         for trial in trials
     }
-    shaped = [c for c in costs.values() if len(c) >= MIN_POINTS]
-    starts = [c[0] for c in shaped if math.isfinite(c[0])]
-    ends = [cost for c in shaped for cost in c if math.isfinite(cost)]
+    starts, ends = _ways(costs.values())
+    losses = ([v for _, v in evidence.curve(trial, "train_loss")] for trial in trials)
+    train_starts, train_ends = _ways(losses)
     return {
         trial["number"]: Case(
             curves=evidence.curves.get(trial["number"], {}),
@@ -139,10 +147,20 @@ def cases_of(evidence: Evidence, numbers: Sequence[int]) -> dict[int, Case]:
             start=statistics.median(starts) if starts else None,
             best=min(ends, default=None),
             high_start=_ninth_tenth(starts),
+            train_span=(
+                statistics.median(train_starts) - min(train_ends) if train_starts else None
+            ),
         )
         for trial in trials
         if evidence.curves.get(trial["number"]) or trial.get("diverged")
     }
+
+
+def _ways(curves: Iterable[Sequence[float]]) -> tuple[list[float], list[float]]:
+    """The finite first values, and all finite values, of the curves that have a shape."""
+    shaped = [curve for curve in curves if len(curve) >= MIN_POINTS]
+    starts = [curve[0] for curve in shaped if math.isfinite(curve[0])]
+    return starts, [value for curve in shaped for value in curve if math.isfinite(value)]
 
 
 def _ninth_tenth(values: Sequence[float]) -> float | None:

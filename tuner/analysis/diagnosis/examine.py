@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from tuner.analysis.diagnosis.case import Finding, cases_of
 from tuner.analysis.diagnosis.rules import PATHOLOGIES, recognise
-from tuner.analysis.evidence import Evidence, objectives_of, optimizer_of
+from tuner.analysis.evidence import SECONDS, Evidence, objectives_of, optimizer_of
 from tuner.core.wire import decode_metric
 
 # All metrics are read of so many trials only: a study of 10 000 trials with 20 metrics in 27 epochs
@@ -19,7 +19,7 @@ MAX_BEST: Final = 100
 _PER_OPTIMIZER: Final = 3
 COMPARED: Final = (
     *(f"{part}_{kind}" for part in ("train", "val", "test") for kind in ("loss", "accuracy")),
-    *("steps", "seconds", "evaluations"),
+    *("steps", SECONDS, "evaluations"),
 )
 _SHOWN: Final = 50
 
@@ -64,10 +64,13 @@ def _best(trials: Iterable[Trial], metric: str, cost: Any) -> list[int]:
 
 
 def curve_metrics(study: Mapping[str, Any]) -> list[str]:
-    """The metrics that a report needs of every trial: objectives, constraints, a comparison's."""
+    """The metrics that a report needs of every trial: objectives, constraints, a comparison's.
+
+    The seconds of training among them.
+    """
     named = [*(study.get("objectives") or ()), *(study.get("constraints") or ())]
-    metrics = [item["metric"] for item in named] + list(COMPARED if study.get("compare") else ())
-    return list(dict.fromkeys(metrics))
+    others = COMPARED if study.get("compare") else (SECONDS,)
+    return list(dict.fromkeys([*(item["metric"] for item in named), *others]))
 
 
 def findings_of(evidence: Evidence) -> dict[int, list[Finding]]:

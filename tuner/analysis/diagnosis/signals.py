@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
 from typing import Final
 
 from tuner.analysis.diagnosis.case import MIN_POINTS, Case, Finding
+from tuner.analysis.evidence import Curve
 from tuner.analysis.wording import number
 
 # A trial this share of the way from start to best behind the best one is "well above"; our choice:
@@ -49,26 +49,22 @@ UPDATE_HIGH: Final = 3e-2
 SPIKES: Final = 3
 
 
-def _median(values: Sequence[float]) -> float:
-    return statistics.median(values)
-
-
 def divergence(case: Case) -> Finding | None:
     """A loss that is not finite, rises, or stays far above where trials begin."""
     bad = [v for metric in ("train_loss", "val_loss") for v in case.values(metric)]
     if case.diverged or not all(map(math.isfinite, [*bad, *case.costs])):
         return Finding("divergence", "severe", {}, "The loss became infinite or not a number.")
     fit = case.fit
-    if len(fit) < MIN_POINTS or case.span is None:
+    if len(fit) < MIN_POINTS or case.span is None or case.fit_span is None:
         return None
-    level = _median(case.costs[-3:])
+    level = statistics.median(case.costs[-3:]) if case.costs else -math.inf
     if case.high_start is not None and level > case.high_start + case.span:
         text = (
             f"The objective stayed far above where trials begin ({number(level)} as a cost, trials "
             f"begin at {number(case.start)})."
         )
         return Finding("divergence", "warning", {"level": level, "start": case.high_start}, text)
-    rise = (_median(fit[-3:]) - fit[0]) / case.span
+    rise = (statistics.median(fit[-3:]) - fit[0]) / case.fit_span
     if rise < ROSE:
         return None
     text = f"The loss ended above where it began ({number(fit[0])} to {number(fit[-1])})."
@@ -81,7 +77,8 @@ def exploding(case: Case) -> Finding | None:
     if not all(map(math.isfinite, [*norms, *case.values("grad_norm_max")])):
         text = "The gradient became infinite or not a number."
         return Finding("exploding-gradients", "severe", {}, text)
-    longest, usual = _burst(norms, case.values("grad_norm_max") or norms)
+    means = case.curves.get("grad_norm", [])
+    longest, usual = _burst(means, case.curves.get("grad_norm_max") or means)
     if usual <= 0 or longest < EXPLODED * usual:
         return None
     text = (
@@ -92,11 +89,14 @@ def exploding(case: Case) -> Finding | None:
     return Finding("exploding-gradients", "warning", found, text)
 
 
-def _burst(means: Sequence[float], longest: Sequence[float]) -> tuple[float, float]:
+def _burst(means: Curve, longest: Curve) -> tuple[float, float]:
     """The longest gradient, relative to the usual one of the epochs around it, and that one."""
     worst = (0.0, 0.0)
-    for i, peak in enumerate(longest[: len(means)]):
-        usual = _median(means[max(0, i - _AROUND) : i + _AROUND + 1])
+    peaks, norms = dict(longest), [norm for _, norm in means]
+    for i, (step, _) in enumerate(means):
+        if step not in peaks:
+            continue
+        peak, usual = peaks[step], statistics.median(norms[max(0, i - _AROUND) : i + _AROUND + 1])
         if usual > 0 and peak * worst[1] >= worst[0] * usual:
             worst = (peak, usual)
     return worst
@@ -106,7 +106,7 @@ def vanishing(case: Case) -> Finding | None:
     """Gradients that are all but zero from the start, or do not reach a layer."""
     norms = case.finite("grad_norm")
     if len(norms) >= MIN_POINTS and case.gap is not None and case.gap >= WELL_ABOVE:
-        early = _median(norms[: len(norms) // 2])
+        early = statistics.median(norms[: len(norms) // 2])
         if early < VANISHED_NORM:
             text = (
                 f"The gradient was all but zero from the start (norm {number(early)}), "
@@ -120,14 +120,14 @@ def vanishing(case: Case) -> Finding | None:
 def _uneven_layers(case: Case) -> Finding | None:
     prefix = "update_ratio."
     layers = {
-        metric.removeprefix(prefix): _median(values)
+        metric.removeprefix(prefix): statistics.median(values)
         for metric in case.curves
         if metric.startswith(prefix) and (values := case.finite(metric))
     }
     if len(layers) < 2:
         return None
     weakest, strongest = min(layers, key=layers.__getitem__), max(layers, key=layers.__getitem__)
-    if layers[weakest] > LAYER_SPREAD * layers[strongest]:
+    if layers[strongest] <= 0 or layers[weakest] > LAYER_SPREAD * layers[strongest]:
         return None
     text = (
         f"Layer {weakest} hardly moves (update ratio {number(layers[weakest])}, layer "
@@ -143,14 +143,14 @@ def _uneven_layers(case: Case) -> Finding | None:
 
 def _stall(case: Case) -> tuple[float, float] | None:
     """Progress over the last third and the gap, where the trial is flat and well above others."""
-    fit, span, gap = case.fit, case.span, case.gap
+    fit, span, gap = case.fit, case.fit_span, case.gap
     if len(fit) < MIN_POINTS or span is None or gap is None or gap < WELL_ABOVE:
         return None
     if overfitting(case) is not None or divergence(case) is not None:
         return None
     last = fit[-(len(fit) // 3) :]
     half = max(1, len(last) // 2)
-    progress = (_median(last[:half]) - _median(last[-half:])) / span
+    progress = (statistics.median(last[:half]) - statistics.median(last[-half:])) / span
     return (progress, gap) if abs(progress) < FLAT else None
 
 
@@ -159,8 +159,8 @@ def _gradient_left(case: Case) -> float | None:
     norms = case.finite("grad_norm")
     if len(norms) < MIN_POINTS:
         return None
-    early = _median(norms[: len(norms) // 4])
-    return _median(norms[-(len(norms) // 4) :]) / early if early > 0 else None
+    early = statistics.median(norms[: len(norms) // 4])
+    return statistics.median(norms[-(len(norms) // 4) :]) / early if early > 0 else None
 
 
 def local_minimum(case: Case) -> Finding | None:
@@ -195,7 +195,7 @@ def noisy(case: Case) -> Finding | None:
     noise = [value for value in case.values("grad_noise_scale") if not math.isnan(value)]
     if not noise or not case.batch_size:
         return None
-    scale = _median(noise)
+    scale = statistics.median(noise)
     if scale < NOISE_OVER_BATCH * case.batch_size:
         return None
     share = 1 / (1 + scale / case.batch_size)
@@ -219,7 +219,7 @@ def overfitting(case: Case) -> Finding | None:
     after = [v for s, v in usable if s > step]
     if len(after) < max(LASTING_POINTS, LASTING_SHARE * len(usable)):
         return None
-    last = _median(after[-LASTING_POINTS:])
+    last = statistics.median(after[-LASTING_POINTS:])
     fell = train[step] - train[usable[-1][0]]
     if low <= 0 or last / low - 1 < GENERALIZATION_LOSS or fell <= 0:
         return None
@@ -245,7 +245,9 @@ def _updates(case: Case) -> float | None:
     ratios = case.finite("update_ratio")
     # methods with a line search take steps as long as they help
     return (
-        _median(ratios[: (len(ratios) + 1) // 2]) if ratios and not case.is_second_order else None
+        statistics.median(ratios[: (len(ratios) + 1) // 2])
+        if ratios and not case.is_second_order
+        else None
     )
 
 

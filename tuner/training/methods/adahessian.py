@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import torch
 
-from tuner.training.methods.first_order import Weights, _FirstOrder, _moments
+from tuner.training.methods.first_order import FirstOrder, Weights, moments
 from tuner.training.stepping import Needs
 
 _SEED: Final = 0x5EED
 
 
-class AdaHessian(_FirstOrder):
+class AdaHessian(FirstOrder):
     """Yao et al. 2021 (arXiv:2006.00719), algorithm 1, by Hutchinson's estimate with one vector.
 
     The random signs come from a generator that is seeded by the number of the step, so they
@@ -68,7 +68,7 @@ class AdaHessian(_FirstOrder):
     ) -> None:
         beta1, beta2 = group["betas"]
         diagonal = self._diagonals[w]
-        m, v = _moments(w, state)
+        m, v = moments(w, state)
         m.lerp_(g.detach(), 1 - beta1)
         v.mul_(beta2).addcmul_(diagonal, diagonal, value=1 - beta2)
         v_hat = v / (1 - beta2 ** state["step"])

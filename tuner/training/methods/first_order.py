@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,7 +11,7 @@ import torch
 Weights = Any  # what torch's optimizers take: weights, or groups of them
 
 
-class _FirstOrder(torch.optim.Optimizer):
+class FirstOrder(torch.optim.Optimizer, ABC):
     """An update of one weight at a time from its gradient and its own state."""
 
     @torch.no_grad()
@@ -26,27 +27,23 @@ class _FirstOrder(torch.optim.Optimizer):
                     self._update(weight, weight.grad, self.state[weight], group)
         return loss
 
+    @abstractmethod
     def _update(
-        self,
-        w: torch.Tensor,
-        g: torch.Tensor,
-        state: dict[str, Any],
-        group: dict[str, Any],
+        self, w: torch.Tensor, g: torch.Tensor, state: dict[str, Any], group: dict[str, Any]
     ) -> None:
-        raise NotImplementedError
+        """Move the weight `w`, of gradient `g`, in place."""
 
 
-def _moments(w: torch.Tensor, state: dict[str, Any]) -> Iterator[torch.Tensor]:
-    """The moments m and v, made at the first step, after counting the step."""
+def moments(w: torch.Tensor, state: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    """The moments m and v of a weight, made at its first step; the step is counted."""
     if not state:
         state |= {"step": 0, "m": torch.zeros_like(w), "v": torch.zeros_like(w)}
     state["step"] += 1
-    yield state["m"]
-    yield state["v"]
+    return state["m"], state["v"]
 
 
-class PlainAdam(_FirstOrder):
-    """Adam without bias correction: Kingma and Ba 2015, algorithm 1, with m̂ = m and v̂ = v."""
+class _AdamLike(FirstOrder):
+    """What is set by the hyperparameters of Adam."""
 
     def __init__(
         self,
@@ -61,18 +58,22 @@ class PlainAdam(_FirstOrder):
             weights, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         )
 
+
+class PlainAdam(_AdamLike):
+    """Adam without bias correction: Kingma and Ba 2015, algorithm 1, with m̂ = m and v̂ = v."""
+
     def _update(
         self, w: torch.Tensor, g: torch.Tensor, state: dict[str, Any], group: dict[str, Any]
     ) -> None:
         beta1, beta2 = group["betas"]
         g = g.add(w, alpha=group["weight_decay"])
-        m, v = _moments(w, state)
+        m, v = moments(w, state)
         m.lerp_(g, 1 - beta1)
         v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
         w.addcdiv_(m, v.sqrt().add_(group["eps"]), value=-group["lr"])
 
 
-class Lion(_FirstOrder):
+class Lion(FirstOrder):
     """Chen et al. 2023 (arXiv:2302.06675), algorithm 2."""
 
     def __init__(
@@ -92,27 +93,14 @@ class Lion(_FirstOrder):
         m.lerp_(g, 1 - beta2)
 
 
-class Lamb(_FirstOrder):
+class Lamb(_AdamLike):
     """You et al. 2020 (arXiv:1904.00962), algorithm 2 with the identity as φ, tensor by tensor."""
-
-    def __init__(
-        self,
-        weights: Weights,
-        *,
-        lr: float,
-        betas: tuple[float, float],
-        eps: float,
-        weight_decay: float = 0.0,
-    ) -> None:
-        super().__init__(
-            weights, {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay}
-        )
 
     def _update(
         self, w: torch.Tensor, g: torch.Tensor, state: dict[str, Any], group: dict[str, Any]
     ) -> None:
         beta1, beta2 = group["betas"]
-        m, v = _moments(w, state)
+        m, v = moments(w, state)
         m.lerp_(g, 1 - beta1)
         v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
         m_hat = m / (1 - beta1 ** state["step"])

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import torch
 
-from tuner.training.methods.first_order import Weights, _FirstOrder
+from tuner.training.methods.first_order import FirstOrder, Weights
 
 _A: Final = 3.4445
 _B: Final = -4.7750
@@ -38,7 +38,7 @@ def orthogonalise(matrix: torch.Tensor, steps: int) -> torch.Tensor:
     return x.T if is_tall else x
 
 
-class Muon(_FirstOrder):
+class Muon(FirstOrder):
     """The update of matrices and kernels (weights of at least two dimensions)."""
 
     def __init__(
