@@ -3,6 +3,7 @@
 import asyncio
 import threading
 
+import pandas
 import pytest
 
 import tuner
@@ -18,7 +19,6 @@ from tuner.errors import (
 
 
 def test_ask_report_tell_and_what_can_be_read_after(client, name, tmp_path, new_study):
-    pandas = pytest.importorskip("pandas")
     study = new_study(client, name)
     assert study.best is None
     seen = []

@@ -2,6 +2,7 @@ import gc
 import math
 import time
 
+import numpy
 import pytest
 
 import tuner
@@ -187,7 +188,6 @@ def test_values_that_are_not_finite_are_reported_as_such(server, make_trial):
 
 
 def test_scalars_of_libraries_are_taken(server, make_trial):
-    numpy = pytest.importorskip("numpy")
     trial = make_trial()
     trial.report(numpy.int64(3), loss=numpy.float32(0.5), n=numpy.int64(2), a=numpy.array(1.5))
     trial.flush()

@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as arrow
 import pytest
 import torch
+from pyarrow import parquet
 
 from tuner.errors import BadData
 from tuner.tasks.check import complete
@@ -234,8 +236,6 @@ def test_label_smoothing_needs_classes_in_the_file(make_trial):
 
 
 def test_a_parquet_file_is_read_like_a_csv_one():
-    parquet = pytest.importorskip("pyarrow.parquet")
-    arrow = pytest.importorskip("pyarrow")
     rows = list(csv.DictReader(CSV.splitlines()))
     columns = {
         name: [row[name] if name == "colour" else float(row[name]) for row in rows]
