@@ -63,6 +63,12 @@ class MemoryTrial:
         self.lines.append(message)
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """No test has other weights because of those that ran before it."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def make_trial() -> type[MemoryTrial]:
     """The class of trials that live in memory."""

@@ -16,8 +16,6 @@ from tuner.training import run_task
 from tuner.training.own import Params
 from tuner.training.sources import load_data
 
-RANDOM = np.random.default_rng(3)
-
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
@@ -28,12 +26,13 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def draw(folder):
     """Writes an image of one brightness and some noise."""
+    random = np.random.default_rng(3)
 
     def write(name, level, size=(8, 8), mode="L"):
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         shape = (size[1], size[0], *((3,) if mode == "RGB" else ()))
-        pixels = RANDOM.integers(level, level + 60, shape).astype(np.uint8)
+        pixels = random.integers(level, level + 60, shape).astype(np.uint8)
         Image.fromarray(pixels).save(file)
         return file
 
