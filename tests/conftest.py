@@ -1,13 +1,15 @@
-"""Databases and other real parts that tests share."""
+"""Databases and other real parts that tests share, and how to wait for them."""
 
 from __future__ import annotations
 
 import shutil
 import signal
 import tempfile
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -20,6 +22,20 @@ DATABASES = ("sqlite", "postgresql")
 # A shell that runs the tests in the background has SIGINT ignored, and processes inherit that:
 # Ctrl-C could not be tested. What is handled here is the default again in every process started.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 60.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+@pytest.fixture(scope="session")
+def until() -> Callable[..., Any]:
+    """Waits until a condition holds, and gives its value; a busy machine has a minute for it."""
+    return wait_until
 
 
 @pytest.fixture(scope="session")

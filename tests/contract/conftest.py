@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from sqlalchemy import create_engine, text
 from tuner.api.app import create_app
 from tuner.core.messages import Ask, Heartbeat, Release, Report, StudyChange, Tell
 from tuner.core.model import parse
+from tuner.errors import TunerError
 from tuner.service.manager import Manager
 from tuner.storage.clock import ManualClock
 from tuner.storage.postgres import sqlalchemy_url
@@ -121,6 +122,10 @@ def problem_fixture() -> Any:
     return problem
 
 
+class Crash(Exception):
+    """The server died after the work and before the commit."""
+
+
 class Service:
     """A study manager called step by step, with a clock that moves only when told to."""
 
@@ -152,6 +157,26 @@ class Service:
             return await asyncio.wrap_future(self.manager._database.read(work))
 
         return self.run(reading())
+
+    def crash(self, call: Callable[[], Any]) -> None:
+        """Make a call whose transaction is rolled back after all its work, before the commit."""
+        database = self.manager._database
+        write = database.write
+
+        def broken(work: Any) -> Any:
+            def work_and_die(tx: Any) -> None:
+                work(tx)
+                raise Crash
+
+            return write(work_and_die)
+
+        database.write = broken
+        try:
+            call()
+        except (Crash, TunerError):
+            pass
+        finally:
+            del database.write
 
     def together(self, *calls: Coroutine[Any, Any, Any]) -> list[Any]:
         """Run calls at the same time; errors are returned in their places."""

@@ -14,7 +14,7 @@ from tuner.api.app import create_app
 from tuner.api.context import Context
 from tuner.api.events import follow, render
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 class Stream:

@@ -70,7 +70,7 @@ def test_a_killed_pool_process_is_replaced(service):
     search(service, name, 4)
     (process,) = service.manager._pool._executor._processes.values()
     os.kill(process.pid, signal.SIGKILL)
-    process.join(10)
+    process.join(60)
     (trial,) = service.ask(name)
     assert "x" in trial["params"]
 

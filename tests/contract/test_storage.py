@@ -64,7 +64,7 @@ def test_a_failing_call_leaves_its_neighbours(database):
         write_key("lost, too")(tx)
         tx.execute(events._ADD, {"event": "it lacks the study"})
 
-    first = database.write(lambda tx: gate.wait(10) and write_key("first")(tx))
+    first = database.write(lambda tx: gate.wait(60) and write_key("first")(tx))
     calls = [database.write(work) for work in (write_key("a"), fail, clash, write_key("b"))]
     gate.set()
     wait([first, *calls])
@@ -214,7 +214,8 @@ def study_counters():
 
 
 def test_clocks_tell_seconds_since_1970():
-    assert abs(ProcessClock().now(None) - time.time()) < 1
+    before = time.time()
+    assert before - 1 < ProcessClock().now(None) < time.time() + 1
     clock = ManualClock(10.0)
     clock.advance(5)
     assert clock.now(None) == 15.0

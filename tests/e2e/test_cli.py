@@ -1,14 +1,10 @@
 """Command lines over a real store, which a process of its own serves."""
 
 import io
-import json
-import os
-import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import pytest
 
@@ -23,51 +19,29 @@ budget: {trials: 6}
 """
 
 
-class Ran(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self):
-        return json.loads(self.out)
-
-
-def end_owner(folder: Path) -> None:
-    """End the owner of the folder's store, if there is one, and wait for it."""
-    owner = folder / "tuner.db.owner.json"
-    try:
-        os.kill(json.loads(owner.read_text())["pid"], signal.SIGTERM)
-    except (OSError, ValueError):
-        return
-    deadline = time.monotonic() + 15
-    while owner.exists() and time.monotonic() < deadline:
-        time.sleep(0.02)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A folder whose store is served by a process of its own."""
-    work = tmp_path_factory.mktemp("work")
-    yield work
-    end_owner(work)
+@pytest.fixture
+def folder(shared_folder: Path) -> Path:
+    return shared_folder
 
 
 @pytest.fixture
 def tuner(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., Ran]:
+    folder: Path,
+    ran: Callable[..., Any],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Any]:
     """Runs command lines in the folder: here, because a process each would take minutes."""
     for name in ("TUNER_URL", "TUNER_TOKEN", "TUNER_DATABASE_URL", "TUNER_DEBUG"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
 
-    def run(*args: str, stdin: str = "", cwd: Path = folder) -> Ran:
+    def run(*args: str, stdin: str = "", cwd: Path = folder) -> Any:
         monkeypatch.chdir(cwd)
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
         code = main(args)
         captured = capsys.readouterr()
-        return Ran(code, captured.out, captured.err)
+        return ran(code, captured.out, captured.err)
 
     return run
 

@@ -1,18 +1,15 @@
 """Advice and recommendations on the command line: a real study, its next one, run as proposed."""
 
 import json
-import os
-import signal
-import subprocess
 import sys
-import time
+from functools import partial
 
 import pytest
 from ruamel.yaml import YAML
 
 import tuner as package
-from tuner.settings import child_environment
 
+pytestmark = pytest.mark.timeout(300)
 TRAIN = """
 import json, math, sys
 lr = float(sys.argv[1])
@@ -31,39 +28,17 @@ tags: {team: vision}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A folder whose study is finished; its store's owner is ended afterwards."""
-    path = tmp_path_factory.mktemp("advise")
-    (path / "train.py").write_text(TRAIN)
-    (path / "study.yaml").write_text(STUDY.replace("PYTHON", json.dumps(sys.executable)))
-    yield path
-    owner = path / "tuner.db.owner.json"
-    if owner.exists():
-        os.kill(json.loads(owner.read_text())["pid"], signal.SIGTERM)
-        end = time.monotonic() + 60
-        while owner.exists() and time.monotonic() < end:
-            time.sleep(0.05)
+def folder(shared_folder):
+    """A folder in which a study can be run."""
+    (shared_folder / "train.py").write_text(TRAIN)
+    study = STUDY.replace("PYTHON", json.dumps(sys.executable))
+    (shared_folder / "study.yaml").write_text(study)
+    return shared_folder
 
 
 @pytest.fixture(scope="module")
-def tuner(folder):
-    """Runs a command line: exit code, stdout, stderr."""
-
-    def run(*args):
-        done = subprocess.run(
-            [sys.executable, "-m", "tuner", *args],
-            cwd=folder,
-            env=child_environment({"XDG_CONFIG_HOME": str(folder / "config")}),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr
-        return done.returncode, done.stdout, done.stderr
-
-    return run
+def tuner(folder, run_command):
+    return partial(run_command, folder, sys.executable, "-m", "tuner")
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +58,7 @@ def test_advice_is_text_or_json(first_run, tuner):
     assert code == 0
     assert "[edge-of-range]" in out
     assert "$ tuner study advise edge --code edge-of-range --write edge-wider.yaml" in out
-    code, out, _ = tuner("study", "advise", "edge", "--json", "--code", "edge-of-range")
-    found = json.loads(out)
+    found = tuner("study", "advise", "edge", "--json", "--code", "edge-of-range").json
     assert [item["code"] for item in found["advice"]] == ["edge-of-range"]
     assert found["advice"][0]["evidence"]["parameters"][0]["proposed"] == 10.0
 
@@ -98,9 +72,7 @@ def test_the_proposed_study_runs_and_finds_better(first_run, tuner, folder):
     assert data["tags"] == {"team": "vision"}
     code, _, talk = tuner("study", "run", "wider.yaml")
     assert code == 0, talk
-    best = [
-        json.loads(tuner("study", "best", name, "--json")[1]) for name in ("edge", "edge-wider")
-    ]
+    best = [tuner("study", "best", name, "--json").json for name in ("edge", "edge-wider")]
     assert best[1]["values"]["val_loss"] < best[0]["values"]["val_loss"]
 
 
@@ -128,7 +100,7 @@ def test_a_recommendation_is_text_json_or_a_file(tuner, folder):
     assert "nesterov" in out
     assert "--write study.yaml" in talk
     args = ["optimizers", "recommend", "--model", "gru", "--examples", "50000"]
-    found = json.loads(tuner(*args, "--json")[1])
+    found = tuner(*args, "--json").json
     assert found["settings"][0]["key"] == "clip_norm"
     code, out, _ = tuner(*args, "--trials", "10", "--write", "one.yaml")
     data = YAML(typ="safe", pure=True).load((folder / "one.yaml").read_text())

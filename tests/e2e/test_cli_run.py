@@ -4,88 +4,33 @@ import json
 import os
 import pty
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tuner.settings import child_environment
-
+pytestmark = pytest.mark.timeout(300)
+# All trials but the first two wait while there is a file named hold.
 TRAIN = """
 import json, os, sys, time
+from pathlib import Path
 x, pause = float(sys.argv[1]), float(sys.argv[2])
+while int(os.environ["TUNER_TRIAL"]) > 1 and Path(__file__).with_name("hold").exists():
+    time.sleep(0.02)
 if pause < 0:
     sys.exit("the data are gone")
 for step in (1, 2, 3):
     print("tuner: " + json.dumps({"step": step, "loss": x * x / step}), flush=True)
     time.sleep(pause)
 """
-WAIT_S = 60.0
+WAIT_S = 100.0
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder with a training script, whose store's owner is ended afterwards."""
-    (tmp_path / "train.py").write_text(TRAIN)
-    yield tmp_path
-    owner = tmp_path / "tuner.db.owner.json"
-    if owner.exists():
-        os.kill(json.loads(owner.read_text())["pid"], signal.SIGTERM)
-        wait_for(lambda: not owner.exists())
-
-
-@pytest.fixture
-def start(folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts a command line in a session of its own, as a terminal would."""
-    started: list[subprocess.Popen[str]] = []
-
-    def run(*args: str, **extra: Any) -> subprocess.Popen[str]:
-        given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **extra}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tuner", *args],
-            cwd=folder,
-            env=child_environment({"XDG_CONFIG_HOME": str(folder / "config")}),
-            start_new_session=True,
-            stdin=subprocess.DEVNULL,
-            **given,
-        )
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
-
-
-@pytest.fixture
-def tuner(start) -> Callable[..., tuple[int, str, str]]:
-    """Runs a command line to its end: exit code, stdout, stderr."""
-
-    def run(*args: str) -> tuple[int, str, str]:
-        process = start(*args)
-        out, err = process.communicate(timeout=WAIT_S)
-        assert "Traceback" not in err
-        return process.returncode, out, err
-
-    return run
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = WAIT_S) -> Any:
-    """Wait until `condition` holds, and return its value."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-    return value
+def folder(folder: Path) -> Path:
+    (folder / "train.py").write_text(TRAIN)
+    return folder
 
 
 def write_study(folder: Path, trials: int, pause: float, **changes: Any) -> None:
@@ -115,68 +60,59 @@ def test_a_run_prints_the_best_of_each_optimizer_and_is_done_the_second_time(fol
     code, again, err = tuner("study", "run", "s.json")
     assert (code, again) == (0, out)
     assert "finished" in err
-    page = json.loads(tuner("study", "trials", "quad", "--json")[1])
+    page = tuner("study", "trials", "quad", "--json").json
     assert [trial["number"] for trial in page["items"]] == list(range(12))
 
 
-def test_an_interrupted_run_gives_trials_back_and_goes_on(folder, start, tuner):
-    write_study(folder, 8, 0.2)
+def test_an_interrupted_run_gives_trials_back_and_goes_on(folder, start, tuner, until):
+    write_study(folder, 8, 0)
+    (folder / "hold").touch()
     first = start("study", "run", "s.json", "--workers", "2")
     # the second terminal
-    wait_for(lambda: (folder / "tuner.db").exists())
-    wait_for(lambda: tuner("study", "best", "quad")[0] == 0)
+    until(lambda: (folder / "tuner.db").exists())
+    until(lambda: tuner("study", "best", "quad").code == 0)
     os.killpg(first.pid, signal.SIGINT)
     out, err = first.communicate(timeout=WAIT_S)
     assert (first.returncode, out) == (130, "")
     assert "Traceback" not in err
     assert "stays active" in err
-    study = json.loads(tuner("study", "show", "quad", "--json")[1])
+    study = tuner("study", "show", "quad", "--json").json
     assert study["state"] == "active"
     assert study["counts"]["running"] == 0
     done = study["counts"]["complete"]
-    assert 1 <= done < 8
+    assert 1 <= done <= 2
+    (folder / "hold").unlink()
     code, _, err = tuner("study", "run", "s.json", "--workers", "2")
     assert code == 0
     assert "Going on with study quad" in err
-    page = json.loads(tuner("study", "trials", "quad", "--json")[1])
+    page = tuner("study", "trials", "quad", "--json").json
     assert [trial["state"] for trial in page["items"]] == ["complete"] * 8
-    assert len(tuner("study", "export", "quad")[1].splitlines()) == 8
-    assert tuner("study", "report", "quad")[1].startswith("# ")
+    assert len(tuner("study", "export", "quad").out.splitlines()) == 8
+    assert tuner("study", "report", "quad").out.startswith("# ")
 
 
-def test_a_second_interrupt_ends_at_once(folder, start, tuner):
+def test_a_second_interrupt_ends_at_once(folder, start, tuner, until, is_gone):
     """Also trials that ignore the first signal; they are given back none the less."""
     (folder / "train.py").write_text(
         "import os, pathlib, signal, time\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         f"pathlib.Path({str(folder)!r}, 'started').write_text(str(os.getpid()) + ' ')\n"
-        "time.sleep(60)\n"
+        "time.sleep(600)\n"
     )
-    trial = {"command": [sys.executable, str(folder / "train.py"), "{x}"], "grace": 50}
+    trial = {"command": [sys.executable, str(folder / "train.py"), "{x}"], "grace": 600}
     write_study(folder, 8, 0, trial=trial)
     run = start("study", "run", "s.json", "--workers", "1")
     started = folder / "started"
-    pid = int(
-        wait_for(
-            lambda: started.exists() and started.read_text().endswith(" ") and started.read_text()
-        )
-    )
+    until(lambda: started.exists() and started.read_text().endswith(" "))
+    pid = int(started.read_text())
     os.killpg(run.pid, signal.SIGINT)
-    while "Ctrl-C again" not in wait_for(run.stderr.readline):
-        pass
+    while "Ctrl-C again" not in (line := run.stderr.readline()):
+        assert line, "it has ended"
     os.killpg(run.pid, signal.SIGINT)
-    assert run.wait(timeout=20) == 130
-    wait_for(lambda: not is_alive(pid), 10)
-    study = json.loads(tuner("study", "show", "quad", "--json")[1])
+    assert run.wait(timeout=WAIT_S) == 130
+    until(lambda: is_gone(pid))
+    study = tuner("study", "show", "quad", "--json").json
     assert (study["counts"]["running"], study["counts"]["waiting"]) == (0, 1)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def test_a_run_without_a_result_says_why_and_is_exit_1(folder, tuner):
@@ -186,7 +122,7 @@ def test_a_run_without_a_result_says_why_and_is_exit_1(folder, tuner):
     assert "finished without a result" in err
     assert "error: 3 trials" in err
     assert "the data are gone" in err
-    assert "the data are gone" in tuner("trial", "log", "quad", "0")[1]
+    assert "the data are gone" in tuner("trial", "log", "quad", "0").out
 
 
 def test_what_is_refused_of_a_commands_reports_is_named_in_its_log_and_ends_nothing(folder, tuner):
@@ -202,14 +138,14 @@ def test_what_is_refused_of_a_commands_reports_is_named_in_its_log_and_ends_noth
         code, out, err = tuner("study", "run", "s.json", "--json")
         assert code == 0, err
         assert json.loads(out)["best"]["values"] == {"loss": 3.0}
-        log = tuner("trial", "log", name, "0")[1]
+        log = tuner("trial", "log", name, "0").out
         assert "a report was not taken: " in log
         assert "has already reported loss = 4" in log
 
 
 def test_a_changed_budget_is_applied_and_other_changes_are_refused(folder, tuner):
     write_study(folder, 2, 0)
-    assert tuner("study", "run", "s.json")[0] == 0
+    assert tuner("study", "run", "s.json").code == 0
     write_study(folder, 4, 0, tags={"team": "vision"})
     code, out, err = tuner("study", "run", "s.json", "--json")
     assert code == 0
@@ -223,14 +159,24 @@ def test_a_changed_budget_is_applied_and_other_changes_are_refused(folder, tuner
     assert "--name quad-2" in err
 
 
-def test_watch_follows_a_run_from_another_terminal(folder, start, tuner):
-    write_study(folder, 6, 0.1)
-    assert tuner("study", "create", "--file", "s.json")[0] == 0
-    events, plain = start("study", "watch", "quad", "--json"), start("study", "watch", "quad")
-    assert tuner("study", "run", "s.json", "--workers", "2")[0] == 0
-    out, err = events.communicate(timeout=WAIT_S)
+def test_watch_follows_a_run_from_another_terminal(folder, start, tuner, until):
+    write_study(folder, 6, 0)
+    assert tuner("study", "create", "--file", "s.json").code == 0
+    file = folder / "events.jsonl"
+    with file.open("w") as out:
+        events = start("study", "watch", "quad", "--json", stdout=out)
+    plain = start("study", "watch", "quad")
+
+    def is_followed() -> bool:
+        assert tuner("study", "edit", "quad", "--tag", "team=vision").code == 0
+        return "study." in file.read_text()
+
+    # what happens before it has connected it does not see
+    until(is_followed)
+    assert tuner("study", "run", "s.json", "--workers", "2").code == 0
+    _, err = events.communicate(timeout=WAIT_S)
     assert (events.returncode, err) == (0, "")
-    seen = [json.loads(line) for line in out.splitlines()]
+    seen = [json.loads(line) for line in file.read_text().splitlines()]
     assert {event["study"] for event in seen} == {"quad"}
     ids = [event["id"] for event in seen]
     assert ids == sorted(set(ids))
@@ -242,9 +188,7 @@ def test_watch_follows_a_run_from_another_terminal(folder, start, tuner):
 def test_a_terminal_gets_live_progress(folder, start):
     write_study(folder, 4, 0.1)
     leader, follower = pty.openpty()
-    run = start(
-        "study", "run", "s.json", "--workers", "2", stderr=follower, stdout=subprocess.PIPE
-    )
+    run = start("study", "run", "s.json", "--workers", "2", stderr=follower)
     os.close(follower)
     seen = b""
     try:

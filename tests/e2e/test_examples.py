@@ -2,66 +2,36 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import tuner
-from tuner.settings import child_environment
 
+pytestmark = pytest.mark.timeout(300)
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-WAIT_S = 100.0
 Run = Callable[..., str]
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder that has the examples as the project has them; its store's owner is ended."""
-    shutil.copytree(EXAMPLES, tmp_path / "examples")
-    yield tmp_path
-    owner = tmp_path / "tuner.db.owner.json"
-    if owner.exists():
-        os.kill(json.loads(owner.read_text())["pid"], signal.SIGTERM)
-        deadline = time.monotonic() + 20
-        while owner.exists():
-            assert time.monotonic() < deadline, "the store's owner does not end"
-            time.sleep(0.05)
+def folder(folder: Path) -> Path:
+    """A folder that has the examples as the project has them."""
+    shutil.copytree(EXAMPLES, folder / "examples")
+    return folder
 
 
 @pytest.fixture
-def run(folder: Path) -> Run:
+def run(python: Callable[..., Any]) -> Run:
     """Runs `python …` in the folder and gives its output; it must end well and say nothing bad."""
 
     def call(*args: str) -> str:
-        programs = os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
-        done = subprocess.run(
-            [sys.executable, *args],
-            cwd=folder,
-            env=child_environment(
-                {
-                    "PATH": programs,
-                    "OMP_NUM_THREADS": "1",
-                    "XDG_STATE_HOME": str(folder / "state"),
-                    "XDG_CONFIG_HOME": str(folder / "config"),
-                }
-            ),
-            capture_output=True,
-            text=True,
-            timeout=WAIT_S,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stdout
+        done = python(*args)
+        assert done.code == 0, done.err
+        return done.out
 
     return call
 
@@ -144,7 +114,8 @@ def test_own_code_is_trained_by_every_kind_of_optimizer(folder, run):
     assert {trial["params"]["optimizer"] for trial in found} == {"lbfgs", "adam", "nesterov"}
 
 
-def test_the_comparison_of_optimizers_makes_its_reports(folder):
+@pytest.mark.timeout(600)
+def test_the_comparison_of_optimizers_makes_its_reports(folder, run_command):
     """The whole of it takes half an hour, so here three optimizers have two trials each."""
     place = folder / "examples" / "which_optimizer"
     for file in place.glob("*.yaml"):
@@ -154,10 +125,9 @@ def test_the_comparison_of_optimizers_makes_its_reports(folder):
     for report in place.glob("*.md"):
         report.unlink()
     (place / "report.html").unlink()
-    programs = os.pathsep.join([str(Path(sys.executable).parent), *os.get_exec_path()])
     store = f"sqlite:///{folder / 'tuner.db'}"
-    env = child_environment({"PATH": programs, "TUNER_DATABASE_URL": store})
-    subprocess.run(["sh", str(place / "run.sh")], check=True, timeout=WAIT_S, env=env)
+    done = run_command(folder, "sh", str(place / "run.sh"), TUNER_DATABASE_URL=store)
+    assert done.code == 0, done.err
     made = {file.name for file in place.iterdir()} - {"README.md"}
     assert made == {
         *("mlp.yaml", "cnn.yaml", "rnn.yaml", "run.sh", "report.html", "report.md"),

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from tuner.settings import child_environment
-
+pytestmark = pytest.mark.timeout(300)
 CODE = """
 import numpy as np
 from torch import nn
@@ -44,35 +38,9 @@ WIDTH = {"type": "int", "low": 2, "high": 12, "points": [4, 12]}
 
 
 @pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "mine.py").write_text(CODE)
-    yield tmp_path
-    owner = tmp_path / "tuner.db.owner.json"
-    if owner.exists():
-        os.kill(json.loads(owner.read_text())["pid"], signal.SIGTERM)
-        deadline = time.monotonic() + 20
-        while owner.exists():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-
-
-@pytest.fixture
-def tuner(folder):
-    def run(*args):
-        done = subprocess.run(
-            [sys.executable, "-m", "tuner", *args],
-            cwd=folder,
-            env=child_environment(
-                {"XDG_CONFIG_HOME": str(folder / "config"), "OMP_NUM_THREADS": "1"}
-            ),
-            capture_output=True,
-            text=True,
-            timeout=90,
-        )
-        assert "Traceback" not in done.stderr
-        return done.returncode, done.stdout, done.stderr
-
-    return run
+def folder(folder: Path) -> Path:
+    (folder / "mine.py").write_text(CODE)
+    return folder
 
 
 def write(folder: Path, task, **changes):
@@ -110,11 +78,11 @@ def test_code_that_does_not_import_is_refused_before_anything_is_made(folder, tu
 
 def test_code_that_does_not_import_ends_a_worker_of_that_study_and_costs_no_trial(folder, tuner):
     write(folder, {**TASK, "model": "mine:biuld"})
-    assert tuner("study", "create", "--file", "s.json")[0] == 0
+    assert tuner("study", "create", "--file", "s.json").code == 0
     code, _, err = tuner("worker", "start", "--slots", "1", "--studies", "mine")
     assert code == 1
     assert "Did you mean 'build'?" in err
-    counts = json.loads(tuner("study", "show", "mine", "--json")[1])["counts"]
+    counts = tuner("study", "show", "mine", "--json").json["counts"]
     assert (counts["fail"], counts["waiting"], counts["running"]) == (0, 1, 0)
 
 
@@ -136,32 +104,32 @@ def test_a_file_that_cannot_be_used_costs_no_trial(folder, tuner):
     assert code == 1
     assert "bad.csv: line 3, column 'a', is empty" in err
     assert not (folder / "tuner.db").exists()
-    assert tuner("study", "create", "--file", "s.json")[0] == 0
+    assert tuner("study", "create", "--file", "s.json").code == 0
     code, _, err = tuner("worker", "start", "--slots", "1", "--until-idle")
     assert code == 1
     assert "bad.csv: line 3, column 'a', is empty" in err
-    assert json.loads(tuner("study", "show", "mine", "--json")[1])["counts"]["fail"] == 0
+    assert tuner("study", "show", "mine", "--json").json["counts"]["fail"] == 0
 
 
 def test_a_model_that_is_wrong_for_some_parameters_fails_those_trials_only(folder, tuner):
     space = {"optimizer": {"type": "fixed", "value": "adam"}, "width2": WIDTH}
     task = {**TASK, "model": "mine:wrong_for_some"}
     write(folder, task, space=space, sampler="grid", budget={})
-    assert tuner("study", "run", "s.json", "--workers", "1")[0] == 0
-    items = json.loads(tuner("study", "trials", "mine", "--json")[1])["items"]
+    assert tuner("study", "run", "s.json", "--workers", "1").code == 0
+    items = tuner("study", "trials", "mine", "--json").json["items"]
     ends = {trial["params"]["width2"]: trial["state"] for trial in items}
     assert ends == {4: "complete", 12: "fail"}
-    assert "shape (2, 7) for 2 examples" in tuner("trial", "log", "mine", "1")[1]
+    assert "shape (2, 7) for 2 examples" in tuner("trial", "log", "mine", "1").out
 
 
 def test_a_worker_runs_own_code_only_if_it_allows_all_of_it(folder, tuner):
     write(folder, TASK, budget={"trials": 1})
-    assert tuner("study", "create", "--file", "s.json")[0] == 0
+    assert tuner("study", "create", "--file", "s.json").code == 0
     some = ("--allow", "mine:load", "--allow", "mine:build")
-    assert tuner("worker", "start", "--until-idle", *some)[0] == 0
-    study = json.loads(tuner("study", "show", "mine", "--json")[1])
+    assert tuner("worker", "start", "--until-idle", *some).code == 0
+    study = tuner("study", "show", "mine", "--json").json
     assert study["counts"]["complete"] == 0
     assert "--allow mine:missed" in study["state_reason"]
     code, _, err = tuner("worker", "start", "--until-idle", *some, "--allow", "mine:missed")
     assert code == 0, err
-    assert json.loads(tuner("study", "show", "mine", "--json")[1])["counts"]["complete"] == 1
+    assert tuner("study", "show", "mine", "--json").json["counts"]["complete"] == 1

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 import tuner
 from tuner.errors import LeaseLost, TrialNotFound
-from tuner.settings import child_environment
 
-WAIT_S = 60.0
+WAIT_S = 100.0
 OBJECTIVES = """
 import json, os, subprocess, sys, time
 from pathlib import Path
@@ -50,7 +47,7 @@ def hang_once(trial):
 def counting(trial):
     state = trial.load_checkpoint() or {"step": 0}
     note(f"began-{trial.number}-{trial.attempt}", state["step"])
-    for step in range(state["step"] + 1, 200):
+    for step in range(state["step"] + 1, 100_000):
         trial.report(step, loss=1 / step)
         note(f"step-{trial.number}-{trial.attempt}", step)
         if trial.should_stop():
@@ -59,6 +56,14 @@ def counting(trial):
         if trial.attempt > 1:
             return step
         time.sleep(0.05)
+
+
+def stubborn(trial):
+    note(f"pid-{trial.number}-{trial.attempt}", os.getpid())
+    while not trial.should_stop():
+        time.sleep(0.02)
+    note(f"asked-{trial.number}-{trial.attempt}", trial.should_stop())
+    time.sleep(600)
 
 
 def greedy(trial):
@@ -78,111 +83,66 @@ if "--also" in sys.argv:
 """
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "jobs.py").write_text(OBJECTIVES)
-    (tmp_path / "train.py").write_text(SCRIPT)
-    return tmp_path
+class Server(NamedTuple):
+    process: subprocess.Popen[str]
+    url: str
 
 
 @pytest.fixture
-def start(folder: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
-    """Starts `tuner` commands in the folder."""
-    started: list[subprocess.Popen[bytes]] = []
-
-    def run(*args: str) -> subprocess.Popen[bytes]:
-        state = {"XDG_STATE_HOME": str(folder / "state"), "XDG_CONFIG_HOME": str(folder)}
-        command = [sys.executable, "-m", "tuner", *args]
-        started.append(
-            subprocess.Popen(
-                command, cwd=folder, env=child_environment(state), start_new_session=True
-            )
-        )
-        return started[-1]
-
-    yield run
-    for process in reversed(started):
-        if process.poll() is None:
-            process.send_signal(signal.SIGCONT)
-            process.kill()
-            process.wait()
+def folder(folder: Path) -> Path:
+    (folder / "jobs.py").write_text(OBJECTIVES)
+    (folder / "train.py").write_text(SCRIPT)
+    return folder
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def serve(start: Any, folder: Path, until: Any) -> Callable[..., Server]:
+    """Starts a server, again after its end if its port is given."""
 
-
-@pytest.fixture
-def serve(start: Any, port: int, folder: Path) -> Callable[[], subprocess.Popen[bytes]]:
-    """Starts the server of this test, again after its end."""
-
-    def run() -> subprocess.Popen[bytes]:
+    def run(port: str = "0") -> Server:
         database = f"sqlite:///{folder / 'server.db'}"
-        process: subprocess.Popen[bytes] = start(
-            "server", "start", "--port", str(port), "--database-url", database
-        )
-        return process
+        command = ("server", "start", "--port", port, "--database-url", database)
+        log = folder / "server.log"
+        with log.open("w") as out:
+            process = start(*command, stderr=out)
+        until(lambda: "\n" in log.read_text())
+        return Server(process, log.read_text().splitlines()[0].split()[-1])
 
     return run
 
 
 @pytest.fixture
-def server(serve: Any, port: int) -> subprocess.Popen[bytes]:
-    process: subprocess.Popen[bytes] = serve()
-    until(lambda: is_up(port))
-    return process
+def server(serve: Any) -> Server:
+    return serve()
 
 
 @pytest.fixture
-def client(server: Any, port: int) -> Iterator[tuner.Client]:
-    with tuner.Client(f"http://127.0.0.1:{port}") as client:
+def client(server: Server) -> Iterator[tuner.Client]:
+    with tuner.Client(server.url) as client:
         yield client
 
 
 @pytest.fixture
-def work(start: Any, client: tuner.Client) -> Callable[..., subprocess.Popen[bytes]]:
+def work(start: Any, client: tuner.Client) -> Callable[..., subprocess.Popen[str]]:
     """Starts a worker that may run everything."""
 
-    def run(*args: str) -> subprocess.Popen[bytes]:
+    def run(*args: str) -> subprocess.Popen[str]:
         given = ["--allow", "*", *args] if "--allow" not in args else list(args)
-        return start("--url", client.url, "worker", "start", "--devices", "cpu", *given)
+        command = ("--url", client.url, "worker", "start", "--devices", "cpu", *given)
+        return start(*command, stdout=None, stderr=None)
 
     return run
 
 
-def is_up(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except OSError:
-        return False
-    return True
+@pytest.fixture
+def read(folder: Path, until: Any) -> Callable[[str], str]:
+    """What a trial has noted under a name, once it has."""
 
+    def text(name: str) -> str:
+        until((folder / name).exists)
+        return (folder / name).read_text()
 
-def until(condition: Callable[[], Any], seconds: float = WAIT_S) -> Any:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.03)
-    raise AssertionError("it did not happen in time")
-
-
-def read(file: Path) -> str:
-    return until(lambda: file.exists()) and file.read_text()
-
-
-def is_gone(pid: int) -> bool:
-    stat = Path(f"/proc/{pid}/stat")
-    if Path("/proc/self/stat").exists():
-        return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    return False
+    return text
 
 
 def study_of(client: tuner.Client, function: str, **changes: Any) -> Any:
@@ -238,31 +198,31 @@ def test_many_short_trials_in_several_slots(client, work):
     assert study.best["values"]["loss"] < 0.5
 
 
-def test_the_trial_of_a_killed_worker_is_finished_by_another(client, work, folder):
+def test_the_trial_of_a_killed_worker_is_finished_by_another(client, work, read, until, is_gone):
     study_of(client, "hang_once")
     first = work("--lease-seconds", "2")
-    pid = int(read(folder / "pid-0-1"))
+    pid = int(read("pid-0-1"))
     first.kill()
     until(lambda: is_gone(pid))
-    work("--lease-seconds", "2")
+    work()
     trial = until(lambda: finished(client, "hang_once"))
     assert (trial["state"], trial["attempt"]) == ("complete", 2)
 
 
-def test_a_killed_trial_is_tried_again(client, work, folder):
+def test_a_killed_trial_is_tried_again(client, work, read, until):
     study_of(client, "hang_once")
     work()
-    os.kill(int(read(folder / "pid-0-1")), signal.SIGKILL)
+    os.kill(int(read("pid-0-1")), signal.SIGKILL)
     trial = until(lambda: finished(client, "hang_once"))
     assert (trial["state"], trial["attempt"]) == ("complete", 2)
 
 
 def test_a_worker_that_was_frozen_past_its_lease_ends_its_trial_and_says_nothing(
-    client, work, folder
+    client, work, read, until, is_gone
 ):
     study_of(client, "hang")
-    worker = work("--lease-seconds", "2")
-    pid = int(read(folder / "pid-0-1"))
+    worker = work("--lease-seconds", "5")
+    pid = int(read("pid-0-1"))
     worker.send_signal(signal.SIGSTOP)
     until(lambda: trial_of(client, "hang")["state"] == "waiting")
     (again,) = client.rest.ask("hang", lease_seconds=600)["trials"]
@@ -275,68 +235,72 @@ def test_a_worker_that_was_frozen_past_its_lease_ends_its_trial_and_says_nothing
 
 
 def test_sigterm_gives_trials_back_with_their_checkpoint_and_counts_no_attempt(
-    client, work, folder
+    client, work, folder, read, until
 ):
     study_of(client, "counting", trial={"max_attempts": 1})
     first = work()
-    until(lambda: int(read(folder / "step-0-1")) >= 3)
+    until(lambda: int(read("step-0-1")) >= 3)
     first.terminate()
     assert first.wait(WAIT_S) == 0
     trial = trial_of(client, "counting")
     assert (trial["state"], trial["reason"]) == ("waiting", "preempted")
     assert work("--until-idle").wait(WAIT_S) == 0
-    assert int(read(folder / "began-0-2")) == int(read(folder / "step-0-1"))
+    assert int(read("began-0-2")) == int(read("step-0-1"))
     assert trial_of(client, "counting")["state"] == "complete"
     assert list((folder / "state").rglob("checkpoint-*")) == []
 
 
-def test_a_second_signal_ends_trials_at_once_and_still_gives_them_back(client, work, folder):
-    study_of(client, "hang", trial={"grace": 600})
+def test_a_second_signal_ends_trials_at_once_and_still_gives_them_back(
+    client, work, read, is_gone
+):
+    study_of(client, "stubborn", trial={"grace": 600})
     worker = work()
-    pid = int(read(folder / "pid-0-1"))
+    pid = int(read("pid-0-1"))
     worker.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    read("asked-0-1")
     worker.send_signal(signal.SIGINT)
     worker.wait(WAIT_S)
     assert is_gone(pid)
-    trial = trial_of(client, "hang")
+    trial = trial_of(client, "stubborn")
     assert (trial["state"], trial["reason"]) == ("waiting", "preempted")
 
 
-def test_stopping_a_hanging_trial_ends_its_grandchildren(client, work, folder):
+def test_stopping_a_hanging_trial_ends_its_grandchildren(client, work, read, until, is_gone):
     study_of(client, "greedy", trial={"grace": 0.2})
     work("--lease-seconds", "3")
-    pid = int(read(folder / "pid-0-1"))
+    pid = int(read("pid-0-1"))
     client.rest.stop_trial("greedy", 0)
     trial = until(lambda: finished(client, "greedy"))
     assert (trial["state"], trial["reason"]) == ("fail", "cancelled")
     until(lambda: is_gone(pid))
 
 
-def test_a_trial_that_takes_too_long_fails(client, work):
+def test_a_trial_that_takes_too_long_fails(client, work, until):
     study_of(client, "hang", trial={"timeout": 0.5, "grace": 0.2})
     work()
     trial = until(lambda: finished(client, "hang"))
     assert (trial["state"], trial["reason"]) == ("fail", "timeout")
 
 
-def test_a_result_outlives_an_outage_of_the_server(server, client, work, serve, folder):
+def test_a_result_outlives_an_outage_of_the_server(
+    server, client, work, serve, folder, read, until, is_gone
+):
     study_of(client, "hang")
     work("--lease-seconds", "60")
-    pid = int(read(folder / "pid-0-1"))
-    server.kill()
-    server.wait()
+    pid = int(read("pid-0-1"))
+    server.process.kill()
+    server.process.wait()
     (folder / "go").touch()
     until(lambda: is_gone(pid))
-    serve()
+    assert serve(server.url.rpartition(":")[2]).url == server.url
     trial = until(lambda: finished(client, "hang"))
     assert (trial["state"], trial["attempt"]) == ("complete", 1)
 
 
-def test_a_drained_worker_finishes_its_trial_and_ends(client, work, folder):
+def test_a_drained_worker_finishes_its_trial_and_ends(client, work, folder, read):
     study_of(client, "hang", budget={"trials": 5})
     worker = work("--slots", "1", "--lease-seconds", "3")
-    read(folder / "pid-0-1")
+    read("pid-0-1")
     (item,) = client.rest.list_workers()["items"]
     client.rest.drain_worker(item["id"])
     (folder / "go").touch()
@@ -347,7 +311,7 @@ def test_a_drained_worker_finishes_its_trial_and_ends(client, work, folder):
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_a_worker_that_ended_is_listed_no_more(client, work, how):
+def test_a_worker_that_ended_is_listed_no_more(client, work, how, until):
     worker = work("--lease-seconds", "3")
     until(lambda: client.rest.list_workers()["items"])
     worker.send_signal(how)
@@ -375,7 +339,7 @@ def test_a_command_that_reports_nothing_has_no_result(client, work):
     assert (trial["state"], trial["reason"]) == ("fail", "no-result")
 
 
-def test_a_lease_that_was_given_on_takes_no_report(client):
+def test_a_lease_that_was_given_on_takes_no_report(client, until):
     study_of(client, "square")
     (first,) = client.rest.ask("square", lease_seconds=1)["trials"]
     until(lambda: trial_of(client, "square")["state"] == "waiting")

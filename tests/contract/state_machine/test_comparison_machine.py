@@ -41,10 +41,6 @@ VALUES = st.sampled_from([0.0, 1.0, 2.0, 3.0, "NaN", None])
 PRUNER = {"name": "asha", "min_step": 1, "max_step": 4, "reduction_factor": 2}
 
 
-class Crash(Exception):
-    """The server died after the work and before the commit."""
-
-
 class ComparisonMachine(Machine):
     def __init__(self, service: Any) -> None:
         super().__init__()
@@ -70,23 +66,7 @@ class ComparisonMachine(Machine):
     def may_crash(self, crash: bool, call: Any) -> Any:
         """The answer of a call, which before may be lost with the server; None if refused."""
         if crash:
-            database = self.service.manager._database
-            write = database.write
-
-            def broken(work: Any) -> Any:
-                def work_and_die(tx: Any) -> None:
-                    work(tx)
-                    raise Crash
-
-                return write(work_and_die)
-
-            database.write = broken
-            try:
-                call()
-            except (Crash, TunerError):
-                pass
-            finally:
-                del database.write
+            self.service.crash(call)
         try:
             return call()
         except TunerError:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -14,197 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine as Machine
 from hypothesis.stateful import initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as play
 
-from tuner.errors import TunerError
+from tuner.errors import StudyNotFound, TunerError
 
-RETRY_ON, MOST = ("oom", "lost", "killed"), 2
+MOST = 2
 FINISHED = ("complete", "pruned", "fail")
-
-
-# --- the model
-
-
-class Refused(Exception):
-    """The model says that a call is refused, with this code."""
-
-
-@dataclass
-class Trial:
-    number: int
-    state: str
-    attempt: int = 0
-    failures: int = 0
-    reason: str | None = None
-    values: dict[str, Any] = field(default_factory=dict)
-    lease: str | None = None
-    lease_s: float = 0
-    expires: float = 0
-    stop: str | None = None
-    reports: dict[tuple[int, int], Any] = field(default_factory=dict)
-
-
-@dataclass
-class Model:
-    """One study by the words of the contract: lists and dicts, no database, no concurrency."""
-
-    now: float
-    budget: int | None
-    target: float | None
-    made: int = 0
-    paused: bool = False
-    stopped: bool = False
-    trials: list[Trial] = field(default_factory=list)
-    ended: dict[str, str | None] = field(default_factory=dict)
-
-    def count(self, state: str) -> int:
-        return sum(trial.state == state for trial in self.trials)
-
-    @property
-    def closed(self) -> str | None:
-        losses = [t.values["loss"] for t in self.trials if t.state == "complete"]
-        finite = [loss for loss in losses if not isinstance(loss, str)]
-        if self.stopped:
-            return "cancelled"
-        met = self.target is not None and min(finite, default=math.inf) <= self.target
-        return "budget" if met else None
-
-    @property
-    def over(self) -> bool:
-        spent = self.budget is not None and self.made >= self.budget
-        nothing_left = self.closed or (spent and not self.count("waiting"))
-        return bool(not self.count("running") and nothing_left)
-
-    @property
-    def state(self) -> str:
-        return "finished" if self.over else "paused" if self.paused else "active"
-
-    def settle(self) -> None:
-        if self.closed:
-            self.ask_to_stop(self.closed)
-
-    def ask_to_stop(self, reason: str) -> None:
-        for trial in self.trials:
-            if trial.state == "running" and trial.stop is None:
-                trial.stop = reason
-
-    def ask(self, count: int) -> list[Trial]:
-        if self.state != "active" or self.closed:
-            return []
-        given = [t for t in self.trials if t.state == "waiting"][:count]
-        while len(given) < count and (self.budget is None or self.made < self.budget):
-            given.append(self.add("waiting", counts=True))
-        return given
-
-    def add(self, state: str, *, counts: bool, values: Any = None) -> Trial:
-        trial = Trial(len(self.trials), state, values=values or {})
-        self.trials.append(trial)
-        self.made += counts
-        return trial
-
-    def lease(self, trial: Trial, lease: str, seconds: float) -> None:
-        trial.state, trial.reason, trial.stop = "running", None, None
-        trial.attempt += 1
-        trial.lease, trial.lease_s, trial.expires = lease, seconds, self.now + seconds
-
-    def enqueue(self) -> Trial:
-        if self.closed:
-            raise Refused("conflict")
-        if self.budget is not None and self.made >= self.budget:
-            raise Refused("budget-spent")
-        return self.add("waiting", counts=True)
-
-    def held(self, number: int, lease: str) -> Trial:
-        if number >= len(self.trials):
-            raise Refused("trial-not-found")
-        trial = self.trials[number]
-        if trial.state != "running" or trial.lease != lease:
-            raise Refused("lease-lost")
-        return trial
-
-    def heartbeat(self, number: int, lease: str) -> str | None:
-        trial = self.held(number, lease)
-        trial.expires = self.now + trial.lease_s
-        return trial.stop
-
-    def report(self, number: int, lease: str, step: int, value: Any) -> str | None:
-        trial = self.held(number, lease)
-        if trial.reports.get((trial.attempt, step), value) != value:
-            raise Refused("already-reported")
-        trial.reports[(trial.attempt, step)] = value
-        return self.heartbeat(number, lease)
-
-    def end(self, number: int, lease: str, told: str, state: str, **how: Any) -> bool:
-        """End an attempt; False for a repeat that gets its first answer."""
-        if self.ended.get(lease) == told and number < len(self.trials):
-            return False
-        if self.ended.get(lease) and number < len(self.trials):
-            raise Refused("already-told")
-        trial = self.held(number, lease)
-        values = dict(how.get("values") or {})
-        if state == "complete" and not values:
-            steps: dict[int, Any] = {}
-            for (_, step), value in sorted(trial.reports.items(), key=lambda item: item[0]):
-                steps[step] = value
-            if not steps:
-                raise Refused("invalid-metric")
-            values = {"loss": steps[max(steps)]}
-        self.ended[lease] = told
-        if state == "fail":
-            self.fail(trial, how.get("reason") or "error")
-        else:
-            trial.state, trial.reason, trial.values = state, None, values
-        trial.lease = trial.stop = None
-        self.settle()
-        return True
-
-    def fail(self, trial: Trial, reason: str) -> None:
-        trial.failures += reason in RETRY_ON
-        back = reason == "preempted" or (reason in RETRY_ON and trial.failures < MOST)
-        trial.state, trial.reason = "waiting" if back else "fail", reason
-        trial.lease = trial.stop = None
-
-    def sweep(self) -> None:
-        for trial in self.trials:
-            if trial.state == "running" and trial.expires < self.now:
-                self.fail(trial, "lost")
-        self.settle()
-
-    def reopen(self) -> None:
-        for trial in self.trials:
-            trial.expires = max(trial.expires, self.now + trial.lease_s)
-
-    def stop(self, number: int) -> None:
-        trial = self.trials[number]
-        if trial.state == "running":
-            if trial.stop in (None, "paused"):
-                trial.stop = "cancelled"
-        elif trial.state == "waiting":
-            trial.state, trial.reason = "fail", "cancelled"
-        elif (trial.state, trial.reason) != ("fail", "cancelled"):
-            raise Refused("trial-finished")
-
-    def retry(self, number: int) -> None:
-        if self.trials[number].state != "fail":
-            raise Refused("conflict")
-        self.trials[number].state, self.trials[number].reason = "waiting", None
-        self.stopped = False
-        self.settle()
-
-    def resume(self) -> None:
-        before = self.paused, self.stopped
-        self.paused = self.stopped = False
-        if self.over:
-            self.paused, self.stopped = before
-            raise Refused("budget-spent")
-        self.settle()
-
-
-# --- the machine
-
-
-class Crash(Exception):
-    """The server died after the work and before the commit."""
-
-
 FAULTS = st.sampled_from(["", "", "", "crash", "drop", "twin"])
 VALUES = st.sampled_from([0.0, 1.0, 2.0, "NaN"])
 REASONS = st.sampled_from([None, "error", "oom", "timeout", "killed", "preempted", "cancelled"])
@@ -213,10 +24,11 @@ PICK = st.integers(0, 2**16)
 
 
 class StudyMachine(Machine):
-    def __init__(self, service: Any) -> None:
+    def __init__(self, service: Any, model: Any) -> None:
         super().__init__()
         self.service = service
-        self.model: Model | None = None
+        self.new_model = model
+        self.model: Any = None
         self.keys = 0
         self.leases: list[dict[str, Any]] = []
         self.answers: list[tuple[Any, str, Any]] = []
@@ -230,7 +42,7 @@ class StudyMachine(Machine):
             budget={key: value for key, value in limits.items() if value is not None},
             trial={"command": ["true"], "max_attempts": MOST},
         )
-        self.model = Model(self.service.clock.time, budget, goal)
+        self.model = self.new_model(self.service.clock.time, MOST, budget, goal)
 
     def teardown(self) -> None:
         if self.model is not None:
@@ -238,44 +50,20 @@ class StudyMachine(Machine):
 
     # --- calls with faults
 
-    def crashed(self, call: Any) -> None:
-        """Run a call whose transaction is rolled back after all its work."""
-        database = self.service.manager._database
-        write = database.write
-
-        def broken(work: Any) -> Any:
-            def work_and_die(tx: Any) -> None:
-                work(tx)
-                raise Crash
-
-            return write(work_and_die)
-
-        database.write = broken
-        try:
-            call()
-        except (Crash, TunerError):
-            pass
-        finally:
-            del database.write
-        self.agree()
-
     def outcome(self, call: Any) -> Any:
         try:
             return call()
         except TunerError as error:
-            return Refused(error.code)
+            return error
 
     def once(self, call: Any, expected: Any, fault: str = "") -> Any:
         """The answer of `call`; that or its refusal must be what `expected()` gives."""
         if fault == "crash":
-            self.crashed(call)
-        try:
-            wanted = expected()
-        except Refused as refusal:
-            wanted = refusal
-        got = self.outcome(call)
-        if isinstance(wanted, Refused) or isinstance(got, Refused):
-            assert (type(got), str(got)) == (type(wanted), str(wanted))
+            self.service.crash(call)
+            self.agree()
+        wanted, got = self.outcome(expected), self.outcome(call)
+        if isinstance(wanted, TunerError) or isinstance(got, TunerError):
+            assert type(got) is type(wanted)
             return None
         return got
 
@@ -300,7 +88,7 @@ class StudyMachine(Machine):
 
     @rule(count=st.integers(1, 4), seconds=st.sampled_from([5.0, 60.0]), fault=FAULTS)
     def ask(self, count: int, seconds: float, fault: str) -> None:
-        wanted: list[Trial] = []
+        wanted: list[Any] = []
 
         def call(key: str) -> Any:
             if fault == "twin":
@@ -460,9 +248,9 @@ class StudyMachine(Machine):
         self.service.run(self.service.manager.delete_study(self.name))
         for trial in self.leases[-3:]:
             refused = self.outcome(lambda t=trial: self.service.heartbeat(t))
-            assert str(refused) == "study-not-found"
+            assert type(refused) is StudyNotFound
         self.service.new_study(name=self.name, trial={"command": ["true"], "max_attempts": MOST})
-        self.model = Model(self.service.clock.time, None, None)
+        self.model = self.new_model(self.service.clock.time, MOST, None, None)
         self.frozen.clear()
         self.first_told.clear()
 
@@ -487,11 +275,11 @@ class StudyMachine(Machine):
 
 
 @pytest.mark.timeout(0)
-def test_random_histories_follow_the_contract(service: Any) -> None:
+def test_random_histories_follow_the_contract(service: Any, study_model: Any) -> None:
     size: dict[str, Any] = {"max_examples": 25, "stateful_step_count": 30, "derandomize": True}
     if service.url.startswith("postgresql"):
         size |= {"max_examples": 8, "stateful_step_count": 25}
     if settings.get_current_profile_name() == "long":
         size = {"derandomize": False}
     how = settings(**size, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-    play(lambda: StudyMachine(service), settings=how)
+    play(lambda: StudyMachine(service, study_model), settings=how)

@@ -46,18 +46,22 @@ def test_the_kill_of_an_owner_during_optimize_goes_unnoticed(
     assert {trial["attempt"] for trial in trials} == {1}
 
 
-def test_a_watcher_follows_to_the_next_owner(connect, store, new_study, objective, end, owner_pid):
+def test_a_watcher_follows_to_the_next_owner(
+    connect, store, new_study, objective, end, owner_pid, until
+):
     study = new_study(connect(), budget={"trials": 2})
     watching = connect().get_study("digits").watch()
     trial = study.ask()
     got = []
-    thread = threading.Thread(target=lambda: got.extend(watching))
+    thread = threading.Thread(target=lambda: got.extend(watching), daemon=True)
     thread.start()
+    until(lambda: study.change(tags={"seen": len(got)}) and got)
     end(owner_pid(store), signal.SIGKILL)
     trial.tell(0.5)
     study.optimize(objective)
     thread.join(60)
     assert not thread.is_alive()
+    assert got[-1]["event"] == "study.finished"
 
 
 def test_reading_makes_no_file(connect, store):

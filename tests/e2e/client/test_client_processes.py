@@ -2,13 +2,10 @@
 
 import json
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from tuner.client.client import Client
-from tuner.settings import child_environment
 
 RACER = """
 import sys, tuner
@@ -20,14 +17,8 @@ with tuner.Client(database_url=sys.argv[1]) as client:
 """
 
 
-def test_clients_that_start_at_once_share_one_owner(store):
-    command = [sys.executable, "-c", RACER, f"sqlite:///{store}"]
-    racers = [
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=child_environment()
-        )
-        for _ in range(3)
-    ]
+def test_clients_that_start_at_once_share_one_owner(store, spawn):
+    racers = [spawn("-c", RACER, f"sqlite:///{store}") for _ in range(3)]
     results = [racer.communicate(timeout=100) for racer in racers]
     assert [racer.returncode for racer in racers] == [0, 0, 0], results
     with Client(database_url=f"sqlite:///{store}") as client:
@@ -45,7 +36,7 @@ study = client.create_study("long", space={"x": tuner.Float(0, 1)}, objective="l
 def objective(trial):
     if workers == 1:
         print("running", flush=True)
-    time.sleep(60)
+    time.sleep(600)
 workers = int(sys.argv[2])
 if workers > 1:
     import threading
@@ -59,19 +50,14 @@ study.optimize(objective, trials=1, workers=workers)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_ctrl_c_gives_the_running_trial_back(store, connect, workers):
-    process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, f"sqlite:///{store}", str(workers)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=child_environment(),
-    )
+def test_ctrl_c_gives_the_running_trial_back(store, connect, spawn, workers):
+    process = spawn("-c", INTERRUPTED, f"sqlite:///{store}", str(workers))
     first = process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, talk = process.communicate(timeout=60)
-    assert first == b"running\n", talk
+    _, talk = process.communicate(timeout=100)
+    assert first == "running\n", talk
     assert process.returncode in (1, 130, -signal.SIGINT)
-    assert b"KeyboardInterrupt" in talk
+    assert "KeyboardInterrupt" in talk
     study = connect().get_study("long")
     assert study.counts == {"waiting": 1, "running": 0, "complete": 0, "pruned": 0, "fail": 0}
     assert study.state == "active"
@@ -97,15 +83,10 @@ print(sorted(trial["number"] for trial in ended), study.state)
 """
 
 
-def test_workers_run_a_function_of_main_up_to_the_number_asked_for(store, connect):
-    done = subprocess.run(
-        [sys.executable, "-c", WITH_WORKERS, f"sqlite:///{store}"],
-        capture_output=True,
-        env=child_environment(),
-        timeout=100,
-    )
-    assert done.stdout == b"[0, 1, 2, 3, 4, 5] active\n", done.stderr
-    assert done.stderr == b"Trial 1 of study 'wide' failed: ValueError: one of them breaks\n"
+def test_workers_run_a_function_of_main_up_to_the_number_asked_for(store, connect, python):
+    done = python("-c", WITH_WORKERS, f"sqlite:///{store}")
+    assert done.out == "[0, 1, 2, 3, 4, 5] active\n", done.err
+    assert done.err == "Trial 1 of study 'wide' failed: ValueError: one of them breaks\n"
     trials = connect().get_study("wide").trials()
     assert [trial["number"] for trial in trials] == list(range(6))
     assert [trial["state"] for trial in trials] == ["complete", "fail", *["complete"] * 4]
@@ -124,10 +105,12 @@ for epoch in range(state["epoch"] + 1, 4):
 """
 
 
-def test_a_script_reports_as_the_trial_that_its_worker_says(client, name, tmp_path, new_study):
+def test_a_script_reports_as_the_trial_that_its_worker_says(
+    client, name, folder, python, new_study
+):
     study = new_study(client, name)
     trial = study.ask()
-    params = tmp_path / "params.json"
+    params = folder / "params.json"
     params.write_text(json.dumps(trial.params))
     said = {
         "TUNER_URL": client.url,
@@ -136,8 +119,8 @@ def test_a_script_reports_as_the_trial_that_its_worker_says(client, name, tmp_pa
         "TUNER_TRIAL": str(trial.number),
         "TUNER_LEASE": trial.lease,
         "TUNER_PARAMS": str(params),
-        "TUNER_CHECKPOINT_DIR": str(tmp_path / "ck"),
+        "TUNER_CHECKPOINT_DIR": str(folder / "ck"),
     }
-    subprocess.run([sys.executable, "-c", SCRIPT], check=True, env=child_environment(said))
+    assert python("-c", SCRIPT, **said).code == 0
     assert [row["step"] for row in study.measurements(0)] == [1, 2, 3]
     assert trial.tell()["values"] == {"loss": trial.params["x"] / 3}

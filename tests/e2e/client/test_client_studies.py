@@ -3,6 +3,7 @@
 import asyncio
 import threading
 
+import pandas
 import pytest
 
 import tuner
@@ -18,7 +19,6 @@ from tuner.errors import (
 
 
 def test_ask_report_tell_and_what_can_be_read_after(client, name, tmp_path, new_study):
-    pandas = pytest.importorskip("pandas")
     study = new_study(client, name)
     assert study.best is None
     seen = []
@@ -93,7 +93,9 @@ def test_optimize_here_runs_to_the_number_asked_for_then_to_the_budget(
     assert study.state == "finished"
 
 
-def test_optimize_waits_for_the_confirmation_while_others_run_the_last_of_the_search(client, name):
+def test_optimize_waits_for_the_confirmation_while_others_run_the_last_of_the_search(
+    client, name, until
+):
     study = client.create_study(
         name,
         objective="loss",
@@ -107,10 +109,9 @@ def test_optimize_waits_for_the_confirmation_while_others_run_the_last_of_the_se
         replicates.append(trial.replicate)
         return 0.5
 
-    thread = threading.Thread(target=study.optimize, args=(objective,))
+    thread = threading.Thread(target=study.optimize, args=(objective,), daemon=True)
     thread.start()
-    while client.get_study(name).counts["complete"] == 0:
-        thread.join(0.05)
+    until(lambda: client.get_study(name).counts["complete"])
     assert client.get_study(name).ask() is None
     held.tell(0.4)
     thread.join(60)
@@ -237,32 +238,24 @@ def test_pause_resume_stop_and_delete(client, name, new_study):
         client.get_study(name)
 
 
-def test_watch_yields_what_happens_and_ends_with_the_study(client, name, new_study, objective):
+def test_watch_yields_what_happens_and_ends_with_the_study(
+    client, name, new_study, objective, until
+):
     study = new_study(client, name, budget={"trials": 2})
     watching = client.get_study(name)
     events: list[str] = []
     thread = threading.Thread(
-        target=lambda: events.extend(event["event"] for event in iterate(watching, first))
+        target=lambda: events.extend(event["event"] for event in watching.watch()), daemon=True
     )
-    first = threading.Event()
     thread.start()
-    changes = 0
-    while not first.wait(0.05):
-        changes += 1
-        assert changes < 400
-        study.change(tags={"change": changes})
+    # what happens before it has connected it does not see
+    until(lambda: study.change(tags={"seen": len(events)}) and events)
     study.optimize(objective)
-    thread.join(30)
+    thread.join(60)
     assert not thread.is_alive()
     assert events.count("trial.complete") == 2
     assert events[-1] == "study.finished"
     assert list(study.watch()) == []
-
-
-def iterate(study, first):
-    for event in study.watch():
-        first.set()
-        yield event
 
 
 def test_a_checkpoint_travels_to_the_next_attempt(client, name, tmp_path, monkeypatch, new_study):

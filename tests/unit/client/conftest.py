@@ -1,4 +1,4 @@
-"""A real HTTP server on loopback that answers what a test has prepared."""
+"""A real HTTP server on loopback that answers what a test has prepared, and trials on it."""
 
 import json
 import threading
@@ -13,6 +13,7 @@ from tuner.client.calls import Retry, Timeouts
 from tuner.client.client import Client
 from tuner.client.endpoint import Fixed
 from tuner.client.transport import Transport
+from tuner.client.trial import Trial
 
 
 @dataclass
@@ -85,13 +86,19 @@ class LocalServer:
         left = list(replies)
         self.answer = lambda seen: left.pop(0) if len(left) > 1 else left[0]
 
+    def calls(self, verb: str) -> list[Seen]:
+        """What was seen of the calls whose path ends with this word."""
+        return [seen for seen in self.seen if seen.path.endswith(f"/{verb}")]
+
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
 
 
-FAST = Retry(seconds=2.0, first_seconds=2.0, pause=0.001)
+# Quick to try again, and never out of time because the machine is busy.
+FAST = Retry(seconds=20.0, first_seconds=20.0, pause=0.001)
+PATIENT = Timeouts(20.0, 20.0, 20.0)
 
 
 @pytest.fixture
@@ -103,14 +110,14 @@ def server() -> Iterator[LocalServer]:
 
 @pytest.fixture
 def transport(server: LocalServer) -> Iterator[Transport]:
-    made = Transport(Fixed(server.url, "secret-token"), Timeouts(2.0, 2.0, 2.0), FAST)
+    made = Transport(Fixed(server.url, "secret-token"), PATIENT, FAST)
     yield made
     made.close()
 
 
 @pytest.fixture
 def client(server: LocalServer) -> Iterator[Client]:
-    with Client(server.url, "secret-token", timeout=2.0, retry=FAST) as made:
+    with Client(server.url, "secret-token", timeout=20.0, retry=FAST) as made:
         yield made
 
 
@@ -153,3 +160,44 @@ def a_study() -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def leased() -> Callable[..., dict[str, Any]]:
     return leased_json
+
+
+def decision(reason: str | None = None) -> Reply:
+    """The answer to a report or a heartbeat: go on, or stop for a reason."""
+    stop = {"should_stop": reason is not None, "reason": reason}
+    return Reply(body={**stop, "lease_expires_at": "2026-11-20T00:01:00Z"})
+
+
+@pytest.fixture
+def decide() -> Callable[..., Reply]:
+    return decision
+
+
+@pytest.fixture
+def answering(server: LocalServer) -> dict[str, Callable[[Seen], Reply]]:
+    """The server takes everything; what is put in here answers for its verb."""
+    outcomes: dict[str, Callable[[Seen], Reply]] = {}
+
+    def answer(seen: Seen) -> Reply:
+        verb = seen.path.rpartition("/")[2]
+        if verb in outcomes:
+            return outcomes[verb](seen)
+        return decision() if verb in ("report", "heartbeat") else Reply(body={"number": 0})
+
+    server.answer = answer
+    return outcomes
+
+
+@pytest.fixture
+def make_trial(client: Client, answering: Any) -> Callable[..., Trial]:
+    """Makes a trial; only one that is `timed` sends something because time has passed."""
+
+    def make(*, timed: bool = False, **options: Any) -> Trial:
+        trial = Trial(
+            client, leased_json(), **{"metrics": ("loss",), "has_pruner": False, **options}
+        )
+        if not timed:
+            trial._reporter._last_call += 3600
+        return trial
+
+    return make

@@ -3,6 +3,7 @@ import pickle
 import stat
 
 import pytest
+import torch
 
 from tuner.client.checkpoints import Checkpoints, load
 from tuner.errors import Invalid, TunerError
@@ -79,7 +80,6 @@ def test_only_files_named_as_ours_are_loaded(tmp_path, name):
 
 
 def test_tensors_come_back_and_a_planted_pickle_does_not_run(tmp_path):
-    torch = pytest.importorskip("torch")
     model = torch.nn.Linear(2, 1)
     optimizer = torch.optim.AdamW(model.parameters())
     optimizer.state[model.weight] = {"step": torch.tensor(1.0), "exp_avg": torch.ones(1, 2)}
@@ -101,6 +101,5 @@ def test_tensors_come_back_and_a_planted_pickle_does_not_run(tmp_path):
 
 
 def test_a_tensor_among_objects_is_refused_with_the_place(tmp_path):
-    torch = pytest.importorskip("torch")
     with pytest.raises(Invalid, match=r"state\['b'\]\[0\], a ndarray"):
         Checkpoints(tmp_path).save({"a": torch.ones(1), "b": [torch.ones(1).numpy()]}, 1)

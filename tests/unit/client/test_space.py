@@ -1,3 +1,4 @@
+import numpy
 import pytest
 
 import tuner
@@ -92,7 +93,6 @@ def test_a_mistake_is_said_where_it_is_made(make):
 
 
 def test_values_of_other_number_types_become_plain():
-    numpy = pytest.importorskip("numpy")
     made = tuner.Float(numpy.float64(0.5), numpy.int64(1))
     assert (type(made.low), type(made.high)) == (float, float)
     assert tuner.Categorical((numpy.int64(1), "1", True)).choices == (1, "1", True)

@@ -2,6 +2,7 @@ import asyncio
 import socket
 import threading
 import time
+from collections.abc import Iterator
 
 import pytest
 
@@ -25,10 +26,16 @@ from tuner.errors import (
 )
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@pytest.fixture
+def unheard() -> Iterator[socket.socket]:
+    """A port that is this test's own, and where nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held
+
+
+def url_of(place: socket.socket) -> str:
+    return f"http://127.0.0.1:{place.getsockname()[1]}"
 
 
 def test_a_call_carries_token_body_and_key(server, transport, make_reply):
@@ -103,7 +110,7 @@ def test_every_error_arrives_as_its_class(server, transport, make_reply, cls):
 
 class Transport_of:  # noqa: N801  reads as a context
     def __init__(self, url: str, retry: Retry) -> None:
-        self.made = Transport(Fixed(url), Timeouts(1.0, 1.0, 1.0), retry)
+        self.made = Transport(Fixed(url), Timeouts(20.0, 20.0, 20.0), retry)
 
     def __enter__(self) -> Transport:
         return self.made
@@ -134,31 +141,29 @@ def test_a_success_that_is_not_json_says_so(server, transport, make_reply):
         transport.send(operations.get_study("s"))
 
 
-def test_an_unreachable_server_is_named_with_what_to_do():
-    url = f"http://127.0.0.1:{free_port()}"
+def test_an_unreachable_server_is_named_with_what_to_do(unheard):
     with (
-        Transport_of(url, Retry(0.05, 0.05, 0.001)) as short,
+        Transport_of(url_of(unheard), Retry(0.05, 0.05, 0.001)) as short,
         pytest.raises(ServerUnreachable) as caught,
     ):
         short.send(operations.get_study("s"))
-    assert url in caught.value.message
+    assert url_of(unheard) in caught.value.message
     assert "tuner server start" in caught.value.hint
 
 
-def test_a_server_that_starts_late_is_waited_for(make_reply):
-    port = free_port()
+def test_a_server_that_starts_late_is_waited_for(unheard):
     answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}"
 
     def serve() -> None:
-        with socket.create_server(("127.0.0.1", port)) as listener:
-            connection, _ = listener.accept()
-            with connection:
-                connection.recv(65536)
-                connection.sendall(answer)
+        unheard.listen()
+        connection, _ = unheard.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(answer)
 
     thread = threading.Timer(0.2, serve)
     thread.start()
-    with Transport_of(f"http://127.0.0.1:{port}", Retry(20.0, 20.0, 0.01)) as patient:
+    with Transport_of(url_of(unheard), Retry(60.0, 60.0, 0.01)) as patient:
         assert patient.send(operations.ready()) == {}
     thread.join()
 
@@ -168,11 +173,11 @@ def test_a_slow_answer_runs_into_the_time_limit_and_is_tried_again(server, make_
 
     def answer(seen):
         if len(server.seen) == 1:
-            release.wait(5)
+            release.wait(60)
         return make_reply(body={"n": len(server.seen)})
 
     server.answer = answer
-    made = Transport(Fixed(server.url), Timeouts(1.0, 0.1, 0.1), Retry(5.0, 5.0, 0.001))
+    made = Transport(Fixed(server.url), Timeouts(1.0, 0.1, 0.1), Retry(60.0, 60.0, 0.001))
     assert made.send(operations.get_study("s"))["n"] >= 2
     release.set()
     made.close()
@@ -242,7 +247,7 @@ def test_the_async_client_retries_with_the_same_key(server, make_reply):
     server.replies(make_reply(drop=True), make_reply(503), make_reply(body={"trials": []}))
 
     async def call() -> dict:
-        retry = Retry(2.0, 2.0, 0.001)
+        retry = Retry(20.0, 20.0, 0.001)
         async with AsyncClient(server.url, "secret-token", retry=retry) as client:
             return await client.ask("digits")
 

@@ -1,11 +1,13 @@
-"""A trial that lives in memory."""
+"""A trial that lives in memory, and the simplest model."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import torch
 
 # What two trainings alike do not share.
 MEASURED = ("seconds", "examples_per_second", "peak_memory_mb")
@@ -61,7 +63,35 @@ class MemoryTrial:
         self.lines.append(message)
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """No test has other weights because of those that ran before it."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def make_trial() -> type[MemoryTrial]:
     """The class of trials that live in memory."""
     return MemoryTrial
+
+
+class Quadratic(torch.nn.Module):
+    """sum(c w²) / 2 in float64: it is its own loss, and no weight sees another."""
+
+    def __init__(
+        self,
+        curvature: Sequence[float] = (1.0, 0.3, 4.0),
+        start: Sequence[float] = (1.0, -2.0, 0.5),
+    ) -> None:
+        super().__init__()
+        self.c = torch.tensor(curvature, dtype=torch.float64)
+        self.w = torch.nn.Parameter(torch.tensor(start, dtype=torch.float64))
+
+    def forward(self) -> torch.Tensor:
+        return (self.c * self.w**2).sum() / 2
+
+
+@pytest.fixture
+def make_quadratic() -> type[Quadratic]:
+    """The class of models that are a quadratic loss."""
+    return Quadratic

@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as arrow
 import pytest
 import torch
+from pyarrow import parquet
 
 from tuner.errors import BadData
 from tuner.tasks.check import complete
@@ -16,8 +18,7 @@ from tuner.training import run_task
 from tuner.training.own import Params
 from tuner.training.sources import load_data
 
-RANDOM = np.random.default_rng(3)
-X = RANDOM.normal(size=(60, 4))
+X = np.random.default_rng(3).normal(size=(60, 4))
 Y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 1)
 CSV = "height,colour,weight,price\n1.5,red,3,10.5\n2.5,blue,4,11.5\n3.5,red,5,12\n4,red,6,13\n"
 
@@ -26,6 +27,11 @@ CSV = "height,colour,weight,price\n1.5,red,3,10.5\n2.5,blue,4,11.5\n3.5,red,5,12
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def random():
+    return np.random.default_rng(4)
 
 
 def load(task):
@@ -188,8 +194,8 @@ def test_a_file_is_read_once_while_it_stays_the_same(folder):
     assert load({**task, "model": "nets:build"}) is not first
 
 
-def test_whole_numbers_that_an_own_model_looks_up_stay_what_they_are():
-    tokens = RANDOM.integers(0, 50, (40, 6))
+def test_whole_numbers_that_an_own_model_looks_up_stay_what_they_are(random):
+    tokens = random.integers(0, 50, (40, 6))
     task = {**npz_file(x=tokens, y=Y[:40]), "validation": 0.3}
     assert load({**task, "model": "nets:build"}).train_x.dtype == torch.int64
     assert load({**task, "model": "mlp"}).train_x.dtype == torch.float32
@@ -199,8 +205,8 @@ def test_whole_numbers_that_an_own_model_looks_up_stay_what_they_are():
     ("shape", "image"),
     [((4,), None), ((6, 3), (1, 6, 3)), ((2, 6, 6), (2, 6, 6)), ((2, 3, 4, 4), None)],
 )
-def test_the_shape_of_an_example_says_whether_it_is_an_image(shape, image):
-    x = RANDOM.normal(size=(60, *shape))
+def test_the_shape_of_an_example_says_whether_it_is_an_image(random, shape, image):
+    x = random.normal(size=(60, *shape))
     data = load(npz_file(x=x, y=Y))
     assert data.spec.image == image
     assert data.train_x.shape[1:] == (int(np.prod(shape)),)
@@ -208,8 +214,8 @@ def test_the_shape_of_an_example_says_whether_it_is_an_image(shape, image):
 
 
 @pytest.mark.parametrize("model", ["cnn", "rnn", "gru", "lstm", "transformer"])
-def test_models_of_images_and_sequences_train_on_files(make_trial, model):
-    x = RANDOM.normal(size=(60, 8, 5))
+def test_models_of_images_and_sequences_train_on_files(random, make_trial, model):
+    x = random.normal(size=(60, 8, 5))
     x[:, 3] += Y[:, None]
     trial = make_trial({"optimizer": "adam", "lr": 1e-2})
     task = {**npz_file(x=x, y=Y), "model": model, "epochs": 4, "width": 8, "batch_size": 16}
@@ -220,8 +226,8 @@ def test_models_of_images_and_sequences_train_on_files(make_trial, model):
 @pytest.mark.parametrize(
     ("shape", "said"), [((4,), "takes images only"), ((3, 3), "4 by 4 at least")]
 )
-def test_a_model_of_images_refuses_what_turns_out_to_be_none(make_trial, shape, said):
-    task = {**npz_file(x=RANDOM.normal(size=(60, *shape)), y=Y), "model": "cnn", "epochs": 1}
+def test_a_model_of_images_refuses_what_turns_out_to_be_none(random, make_trial, shape, said):
+    task = {**npz_file(x=random.normal(size=(60, *shape)), y=Y), "model": "cnn", "epochs": 1}
     with pytest.raises(BadData, match=said) as caught:
         run_task(task, make_trial({"optimizer": "sgd"}))
     assert caught.value.errors[0].path == "trial.task.model"
@@ -234,8 +240,6 @@ def test_label_smoothing_needs_classes_in_the_file(make_trial):
 
 
 def test_a_parquet_file_is_read_like_a_csv_one():
-    parquet = pytest.importorskip("pyarrow.parquet")
-    arrow = pytest.importorskip("pyarrow")
     rows = list(csv.DictReader(CSV.splitlines()))
     columns = {
         name: [row[name] if name == "colour" else float(row[name]) for row in rows]

@@ -1,4 +1,4 @@
-"""Folders of images and torchvision's sets; both need what a plain installation has not."""
+"""Folders of images and torchvision's sets; of these two only torchvision may be missing."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import struct
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tuner.errors import BadData
 from tuner.tasks.check import complete
 from tuner.training import run_task
 from tuner.training.own import Params
 from tuner.training.sources import load_data
-
-RANDOM = np.random.default_rng(3)
 
 
 @pytest.fixture(autouse=True)
@@ -27,14 +26,14 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def draw(folder):
     """Writes an image of one brightness and some noise."""
-    pillow = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    random = np.random.default_rng(3)
 
     def write(name, level, size=(8, 8), mode="L"):
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         shape = (size[1], size[0], *((3,) if mode == "RGB" else ()))
-        pixels = RANDOM.integers(level, level + 60, shape).astype(np.uint8)
-        pillow.fromarray(pixels).save(file)
+        pixels = random.integers(level, level + 60, shape).astype(np.uint8)
+        Image.fromarray(pixels).save(file)
         return file
 
     return write
@@ -91,12 +90,9 @@ def test_bad_folders_are_refused(draw, folder):
     assert "class 'cat' has 1 example" in refused({"dataset": "photos/"})
 
 
+@pytest.fixture
 def torchvision():
-    try:
-        import torchvision
-    except (ImportError, RuntimeError) as error:
-        pytest.skip(f"torchvision does not load: {error}")
-    return torchvision
+    pytest.importorskip("torchvision", reason="the extra 'vision' is not installed")
 
 
 def idx(file, array):
@@ -108,8 +104,9 @@ def idx(file, array):
         packed.write(file.read_bytes())
 
 
-def test_a_set_of_torchvision_is_read_from_its_files_with_its_own_test_set(folder, make_trial):
-    torchvision()
+def test_a_set_of_torchvision_is_read_from_its_files_with_its_own_test_set(
+    torchvision, folder, make_trial
+):
     raw = folder / "sets" / "MNIST" / "raw"
     for name, count in (("train", 60), ("t10k", 12)):
         labels = np.arange(count) % 3
@@ -125,8 +122,7 @@ def test_a_set_of_torchvision_is_read_from_its_files_with_its_own_test_set(folde
     assert trial.rows[3]["val_accuracy"] > 0.6
 
 
-def test_a_set_that_is_not_there_or_has_no_name_is_refused(folder):
-    torchvision()
+def test_a_set_that_is_not_there_or_has_no_name_is_refused(torchvision, folder):
     task = {"dataset": "torchvision:MNIST", "root": "sets"}
     assert "there is no folder sets" in refused(task)
     (folder / "sets").mkdir()
