@@ -86,9 +86,7 @@ class Bench:
         file = self.folder / f"{key}.log"
         return file.read_text(errors="replace") if file.exists() else ""
 
-    def wait_for(
-        self, condition: Callable[[], Any], seconds: float = 20.0, may_end: bool = False
-    ) -> Any:
+    def wait_for(self, condition: Callable[[], Any], seconds: float = 20.0, may_end: bool = False) -> Any:
         """Poll the executor until the condition holds; unless they may, no trial ends meanwhile."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
