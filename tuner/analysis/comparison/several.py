@@ -62,9 +62,12 @@ def headline(data: Json) -> str:
     n = len(data["tasks"])
     over = f"{number(first['mean_rank'], 3)} of {len(data['optimizers'])}, over {n} task"
     over += "" if n == 1 else "s"
-    equal = [r["optimizer"] for r in data["ranks"] if r["mean_rank"] == first["mean_rank"]]
+    best = [row for row in data["ranks"] if row["mean_rank"] == first["mean_rank"]]
+    equal = [row["optimizer"] for row in best]
     if len(equal) > 1:
-        text = f"{', '.join(equal[:-1])} and {equal[-1]} share the best mean rank, {over}."
+        won = ", ".join(f"{row['optimizer']} {row['wins']}" for row in best)
+        text = f"{', '.join(equal[:-1])} and {equal[-1]} share the best mean rank, {over}"
+        text += f" (won: {won})."
     else:
         text = f"{equal[0]} has the best mean rank, {over}, and wins {first['wins']} of them."
     if data["few"]:

@@ -200,7 +200,9 @@ def test_equal_mean_ranks_share_the_lead(tuned):
     one = tuned({"sgd": (0.2, 0.3), "adamw": (0.2, 0.4)}, name="one")
     two = tuned({"sgd": (0.2, 0.4), "adamw": (0.2, 0.3)}, name="two")
     said = headline(compare_studies([one, two]))
-    assert said.startswith("adamw and sgd share the best mean rank, 1.5 of 2, over 2 tasks.")
+    assert said.startswith(
+        "adamw and sgd share the best mean rank, 1.5 of 2, over 2 tasks (won: adamw 1, sgd 1)."
+    )
 
 
 def test_the_tests_of_another_leader_are_not_the_winners(tuned):
