@@ -177,3 +177,22 @@ def test_raising_trials_does_not_wake_an_exhausted_grid(service):
     service.tell(service.ask(name)[0], 1.0)
     assert service.change(name, budget={"trials": 5})["state"] == "finished"
     assert service.study(name)["state_reason"] == "grid exhausted"
+
+
+@pytest.mark.parametrize(
+    ("budget", "way"),
+    [
+        ({"trials": 1}, "--trials N"),
+        ({"target": 0.5}, "--target VALUE"),
+        ({"seconds": 5}, "--seconds N"),
+    ],
+)
+def test_resuming_a_study_that_is_over_says_what_to_raise(service, budget, way):
+    name = service.new_study(budget=budget)
+    (trial,) = service.ask(name)
+    service.clock.advance(6)
+    service.tell(trial, 0.1)
+    assert service.study(name)["state"] == "finished"
+    with pytest.raises(BudgetSpent) as caught:
+        service.change(name, state="active")
+    assert caught.value.hint.endswith(way)

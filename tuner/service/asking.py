@@ -23,7 +23,7 @@ from tuner.service.ending import Ending, end
 from tuner.service.pool import DEADLINE_S
 from tuner.service.settling import settle
 from tuner.service.specification import sampler_of, size_of, space_of, spec_of
-from tuner.service.state import STOPPED, Ledger, closing_reason, is_spent
+from tuner.service.state import STOPPED, Ledger, closing_reason, is_spent, numbers_left
 from tuner.service.views import leased_view
 from tuner.storage import events, studies, trials
 from tuner.storage.engine import Tx
@@ -180,9 +180,9 @@ def _make_new(tx: Tx, ledger: Ledger, wanted: Wanted, missing: int, result: Rese
 
 def _within_budget(ledger: Ledger, missing: int) -> int:
     study = ledger.study
-    count = missing
-    if study.budget_trials is not None and size_of(ledger.spec) is None:
-        count = min(count, study.budget_trials - ledger.current("numbers_made"))
+    count, left = missing, numbers_left(ledger)
+    if left is not None and size_of(ledger.spec) is None:
+        count = min(count, left)
     if study.size is not None:
         count = min(count, study.size - ledger.current("next_index"))
     return max(0, count)

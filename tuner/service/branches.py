@@ -96,7 +96,7 @@ def indices(tx: Tx, ledger: Ledger, most: int) -> list[int]:
 
 
 def close_search(tx: Tx, ledger: Ledger) -> None:
-    """End the search of a comparison by seconds when every optimizer has used its own."""
+    """End the search of a comparison by seconds that has used them, or its budget of trials."""
     spec = ledger.spec
     size = ledger.values.get("size", ledger.study.size)
     if spec.compare is None or spec.compare.seconds is None or size is not None:
@@ -112,8 +112,20 @@ def is_searched(tx: Tx, ledger: Ledger) -> bool:
         return False
     if compare.seconds is None:
         return int(ledger.current("next_index")) >= (size_of(ledger.spec) or 0)
+    if _has_used_its_numbers(tx, ledger):
+        return True
     used = comparison.branches_of(tx, ledger.study.id)
     return all(item.seconds >= compare.seconds or _is_hopeless(item) for item in used)
+
+
+def _has_used_its_numbers(tx: Tx, ledger: Ledger) -> bool:
+    """Whether a budget of trials leaves nothing but the confirmation of the search."""
+    spec = ledger.spec
+    if spec.compare is None or spec.budget.trials is None:
+        return False
+    replicates = comparison.replicates_ended(tx, ledger.study.id)[1]
+    confirming = max(len(spec.compared) * spec.compare.seeds, replicates)
+    return int(ledger.current("numbers_made")) - replicates >= spec.budget.trials - confirming
 
 
 def seconds_used(tx: Tx, study: Row[Any], spec: StudySpec) -> dict[str, float]:

@@ -22,7 +22,7 @@ from tuner.core.wire import dumps
 from tuner.errors import Conflict, NoResultYet
 from tuner.service import branches
 from tuner.service.specification import size_of
-from tuner.service.state import Ledger, is_spent, trial_of
+from tuner.service.state import Ledger, is_spent, kept, trial_of
 from tuner.service.views import trial_view
 from tuner.storage import comparison, events, trials
 from tuner.storage.engine import Tx
@@ -124,7 +124,7 @@ def owed(ledger: Ledger) -> int:
     size = ledger.values.get("size", ledger.study.size)
     left = 0 if size is None else size - ledger.current("next_index")
     if spec.compare is None or left <= 0:
-        return 0
+        return kept(ledger)
     return int(left) + len(spec.compared) * spec.compare.seeds
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from tuner.core import command
+from tuner.core.compare import share
 from tuner.core.model import join
 from tuner.core.names import OPTIMIZER, nearest
 from tuner.core.overrides import merge
@@ -113,6 +114,8 @@ def _check_comparison(spec: StudySpec) -> None:
         )
     needed = None if spec.compare is None else spec.compare.numbers(len(names))
     given = spec.budget.trials
+    if spec.compare is not None and needed is None and given is not None:
+        share(given, len(names), spec.compare.seeds)
     if needed is not None and given is not None and given < needed:
         raise Invalid.at(
             "budget.trials",

@@ -21,6 +21,8 @@ from tuner.storage import studies, trials
 from tuner.storage.engine import Tx
 
 STOPPED: Final = "stopped"
+TARGET_REACHED: Final = "target reached"
+SECONDS_USED: Final = "budget of seconds used"
 
 
 def study_of(tx: Tx, name: str, *, lock: bool = False) -> Row[Any]:
@@ -105,10 +107,26 @@ def is_spent(ledger: Ledger) -> bool:
     """
     if size_of(ledger.spec) is not None:
         return is_exhausted(ledger)
+    left = numbers_left(ledger)
+    return (left is not None and left <= 0) or is_exhausted(ledger)
+
+
+def numbers_left(ledger: Ledger) -> int | None:
+    """How many numbers the budget of trials still has for the sampler; None: without a limit.
+
+    A comparison by seconds keeps those of its confirmation back until its search is over.
+    """
     limit = ledger.values.get("budget_trials", ledger.study.budget_trials)
-    if limit is not None and ledger.current("numbers_made") >= limit:
-        return True
-    return is_exhausted(ledger)
+    return None if limit is None else int(limit - ledger.current("numbers_made") - kept(ledger))
+
+
+def kept(ledger: Ledger) -> int:
+    """Numbers for the confirmation of a comparison by seconds whose search is not over."""
+    spec = ledger.spec
+    size = ledger.values.get("size", ledger.study.size)
+    if spec.compare is None or spec.compare.seconds is None or size is not None:
+        return 0
+    return len(spec.compared) * spec.compare.seeds
 
 
 def is_exhausted(ledger: Ledger) -> bool:
@@ -125,8 +143,8 @@ def closing_reason(ledger: Ledger, now: float) -> str | None:
     target = values.get("target_loss", study.target_loss)
     best = values.get("best_loss", study.best_loss)
     if target is not None and best is not None and best <= target:
-        return "target reached"
+        return TARGET_REACHED
     seconds = values.get("budget_seconds", study.budget_seconds)
     if seconds is not None and busy_seconds(study, now) >= seconds:
-        return "budget of seconds used"
+        return SECONDS_USED
     return None

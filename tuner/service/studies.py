@@ -21,7 +21,14 @@ from tuner.service.cursors import decode, encode, page_of
 from tuner.service.idempotency import Answer
 from tuner.service.settling import settle
 from tuner.service.specification import Definition, spec_of
-from tuner.service.state import Ledger, closing_reason, is_spent, study_of
+from tuner.service.state import (
+    SECONDS_USED,
+    TARGET_REACHED,
+    Ledger,
+    closing_reason,
+    is_spent,
+    study_of,
+)
 from tuner.service.views import study_view
 from tuner.service.workers import why_idle
 from tuner.storage import events, studies, trials
@@ -221,6 +228,8 @@ def _change_comparison(
     data["compare"] = compare.model_dump(exclude_none=True)
     if given:
         ledger.values["size"] = None if compare.trials is None else n * compare.trials
+    elif compare.trials is None and "trials" in (body.budget or {}):
+        ledger.values["size"] = None
     if compare.trials is not None and (given or "trials" in (body.budget or {})):
         # what was enqueued or confirmed beside it stays paid for
         beside = max(0, ledger.study.numbers_made - ledger.study.next_index)
@@ -254,8 +263,17 @@ def _change_state(tx: Tx, ledger: Ledger, body: StudyChange) -> None:
         if study.n_running == 0 and (closed or (is_spent(ledger) and not has_work)):
             raise BudgetSpent(
                 f"Study {study.name!r} cannot go on: {closed or 'its budget or grid is used up'}.",
-                hint=f"Raise the budget with: tuner study edit {study.name} --trials N",
+                hint=_way_on(closed, study.name),
             )
+
+
+def _way_on(closed: str | None, name: str) -> str:
+    """What lets a study go on that is over for that reason."""
+    if closed == TARGET_REACHED:
+        return f"Set a target that is not reached yet: tuner study edit {name} --target VALUE"
+    if closed == SECONDS_USED:
+        return f"Give it more time: tuner study edit {name} --seconds N"
+    return f"Raise the budget with: tuner study edit {name} --trials N"
 
 
 def _differences(a: StudySpec, b: StudySpec) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tuner.errors import Invalid
+
 NAMES = ["adamw", "nesterov", "lbfgs"]
 
 
@@ -90,3 +92,29 @@ def test_a_trial_that_is_stopped_in_the_queue_counts_until_it_is_retried(service
     service.run(service.manager.retry_trial(name, 0))
     at = service.study(name)["comparison"]
     assert (at["searched"], at["seconds"]) == (0, {"adamw": 0.0, "nesterov": 0.0})
+
+
+def test_a_budget_of_trials_too_keeps_the_numbers_of_the_confirmation_back(comparing, service):
+    name = service.new_study(
+        space={}, compare={"optimizers": NAMES, "seconds": 1000, "seeds": 2}, budget={"trials": 13}
+    )
+    first = service.ask(name, 50)
+    assert comparing.optimizers(first) == [*NAMES * 2, NAMES[0]]
+    for trial in first:
+        service.tell(trial, comparing.loss_of(trial))
+    done = comparing.run(name)
+    assert comparing.pairs(name) == [(6, 1), (4, 1), (5, 1), (6, 2), (4, 2), (5, 2)]
+    study = service.study(name)
+    assert (len(done), study["state_reason"]) == (6, "comparison complete")
+    assert study["used"]["trials"] == study["budget"]["trials"] == 13
+    # three more of the search, and seeds for those that are the best then
+    study = service.change(name, budget={"trials": 22})
+    assert study["state"] == "active"
+    assert len([t for t in comparing.run(name) if not t["user_attrs"]]) == 3
+
+
+def test_a_budget_of_trials_that_leaves_nothing_beside_the_confirmation_is_refused(service):
+    compare = {"optimizers": NAMES, "seconds": 5, "seeds": 2}
+    with pytest.raises(Invalid, match="at least 9") as caught:
+        service.new_study(space={}, compare=compare, budget={"trials": 8})
+    assert caught.value.errors[0].path == "budget.trials"
