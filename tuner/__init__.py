@@ -52,9 +52,17 @@ def __getattr__(name: str) -> Any:
     elif name == "training":
         return importlib.import_module("tuner.training")
     else:
-        raise AttributeError(f"module 'tuner' has no attribute {name!r}")
+        raise AttributeError(f"module 'tuner' has no attribute {name!r}{_hint(name)}")
     globals()[name] = value
     return value
+
+
+def _hint(name: str) -> str:
+    """What to do instead, for a name that another tool has."""
+    if name.startswith("_"):
+        return ""
+    table: dict[str, str] = importlib.import_module("tuner.client.familiar").MODULE
+    return f": {table[name]}" if name in table else ""
 
 
 def __dir__() -> list[str]:

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from tuner.client.familiar import TrialRow
 from tuner.errors import Invalid, NotAvailable, TunerError
 
 KEEP: Final = 2
@@ -143,7 +144,7 @@ def _not_plain(value: Any, path: str) -> str | None:
         return None
     if type(value) is list:
         problems = (_not_plain(item, f"{path}[{i}]") for i, item in enumerate(value))
-    elif type(value) is dict and all(type(key) is str for key in value):
+    elif type(value) in (dict, TrialRow) and all(type(key) is str for key in value):
         problems = (_not_plain(item, f"{path}[{key!r}]") for key, item in value.items())
     else:
         return f"{path}, a {type(value).__name__},"

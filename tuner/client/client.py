@@ -11,6 +11,7 @@ from tuner.client.calls import Retry, Timeouts
 from tuner.client.embedded import Embedded
 from tuner.client.endpoint import Endpoint, Fixed
 from tuner.client.events import Event, read_events
+from tuner.client.familiar import CREATE, keywords
 from tuner.client.pages import every
 from tuner.client.pump import Pump
 from tuner.client.rest import Rest
@@ -69,6 +70,7 @@ class Client:
         endpoint = self.transport.endpoint
         return endpoint.store.database_url if isinstance(endpoint, Embedded) else None
 
+    @keywords(CREATE)
     def create_study(  # noqa: PLR0913  every key of the study file is a keyword
         self,
         name: str,
@@ -130,7 +132,7 @@ class Client:
                 hint="Give exist_ok=True to go on with it, or choose another name.",
             )
         for warning in answer.pop("warnings", ()):
-            warnings.warn(warning, UserWarning, stacklevel=2)
+            warnings.warn(warning, UserWarning, stacklevel=3)
         return Study(self, answer)
 
     def get_study(self, name: str) -> Study:

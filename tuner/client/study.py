@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tuner.client import formats
 from tuner.client.events import Event, follow
+from tuner.client.familiar import OPTIMIZE, STUDY, Familiar, TrialRow, keywords
 from tuner.client.importing import import_trials
 from tuner.client.keeping import delete_study
 from tuner.client.optimize import Progress, optimize_here, optimize_with_workers
@@ -26,7 +27,7 @@ DEFAULT_LEASE_S = 60.0
 _ENDS = frozenset({"study.finished", "study.deleted"})
 
 
-class Study:
+class Study(Familiar):
     """A study; `Client.create_study` and `Client.get_study` make it.
 
     Attributes:
@@ -34,6 +35,8 @@ class Study:
         client: Where it lives.
         data: The study as it was last read; `refresh` reads it again.
     """
+
+    familiar = STUDY
 
     def __init__(self, client: Client, data: Mapping[str, Any]) -> None:
         self.client = client
@@ -74,14 +77,14 @@ class Study:
             Conflict: If the study has several objectives: see `pareto`.
         """
         try:
-            return self.client.rest.best(self.name)
+            return TrialRow(self.client.rest.best(self.name))
         except NoResultYet:
             return None
 
     @property
     def pareto(self) -> list[dict[str, Any]]:
         """The trials that no other one beats in every objective, read now."""
-        return list(self.client.rest.pareto(self.name)["items"])
+        return [TrialRow(row) for row in self.client.rest.pareto(self.name)["items"]]
 
     def trials(
         self, states: str | Sequence[str] | None = None, sort: str | None = None
@@ -99,7 +102,8 @@ class Study:
     ) -> Iterator[dict[str, Any]]:
         """As `trials`, read page by page while it is consumed."""
         rest, name = self.client.rest, self.name
-        return every(lambda cursor: rest.list_trials(name, states, sort, cursor, 1000))
+        rows = every(lambda cursor: rest.list_trials(name, states, sort, cursor, 1000))
+        return map(TrialRow, rows)
 
     def trial(self, number: int) -> dict[str, Any]:
         """One trial.
@@ -107,7 +111,7 @@ class Study:
         Raises:
             TrialNotFound: If there is none of that number.
         """
-        return self.client.rest.get_trial(self.name, number)
+        return TrialRow(self.client.rest.get_trial(self.name, number))
 
     def measurements(self, number: int) -> list[dict[str, Any]]:
         """What a trial has reported: rows of `{attempt, step, values}`."""
@@ -307,6 +311,7 @@ class Study:
             ) from None
         return pandas.DataFrame([_row(trial) for trial in self.iter_trials(states)])
 
+    @keywords(OPTIMIZE)
     def optimize(
         self,
         objective: Objective,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tuner.client.checkpoints import Checkpoints, load
+from tuner.client.familiar import REPORT, TRIAL, Familiar, step_first
 from tuner.client.keeping import checkpoint_folder, let_go
 from tuner.client.reporter import LEASE_LOST, Reporter
 from tuner.core.names import METRIC_NAME
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 MAX_STEP: Final = 2**53
 
 
-class Trial:
+class Trial(Familiar):
     """One attempt at a trial: parameters in, reports and an outcome out.
 
     Made by `Study.ask`, `current_trial` or, by workers, `Trial.attach`. While it lives, reports are
@@ -35,6 +36,8 @@ class Trial:
         user_attrs: Free attributes that were enqueued with it.
         data: The trial as the server handed it out.
     """
+
+    familiar = TRIAL
 
     def __init__(
         self,
@@ -126,6 +129,7 @@ class Trial:
         """The folder of this trial's checkpoints, the same for all its attempts."""
         return self._checkpoints.folder
 
+    @step_first(REPORT)
     def report(self, /, step: int, **metrics: float) -> None:
         """Report metrics at a step.
 

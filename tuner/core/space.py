@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
+from tuner.core.foreign import range_hint
 from tuner.core.model import join, parse, shown, unknown_key
 from tuner.core.names import PARAMETER_NAME, nearest
 from tuner.core.parameter import (
@@ -294,8 +295,13 @@ def parse_parameter(data: Any, path: str) -> AnyParameter:
             found=shown(kind),
             allowed=list(CLASSES),
             nearest=near,
+            hint=range_hint(data),
         )
-    return parse(CLASSES[kind], data, path, InvalidSpace)
+    try:
+        return parse(CLASSES[kind], data, path, InvalidSpace)
+    except InvalidSpace as error:
+        error.hint = error.hint or range_hint(data)
+        raise
 
 
 def dump_parameter(parameter: AnyParameter) -> dict[str, Any]:

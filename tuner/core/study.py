@@ -18,12 +18,13 @@ from pydantic import (
 
 from tuner.core.compare import Compare, CompareForm
 from tuner.core.entrypoint import is_entrypoint
+from tuner.core.foreign import sweep_hint
 from tuner.core.lifecycle import RETRYABLE, Reason
 from tuner.core.model import Value, field_error, parse
 from tuner.core.names import METRIC_NAME, STUDY_NAME, nearest
 from tuner.core.space_spec import SpaceSpec
 from tuner.core.wire import check_plain
-from tuner.errors import Invalid
+from tuner.errors import FieldError, Invalid
 
 Direction = Literal["minimize", "maximize"]
 DEFAULT_RETRY_ON: Final = ("oom", "lost", "killed")
@@ -205,6 +206,7 @@ class StudySpec(Value):
             raise Invalid("A study is a mapping with the keys name, objectives, space, …")
         check_plain(data)
         data = {key: value for key, value in data.items() if value is not None}
+        _refuse_sweep(data)
         is_single = "objective" in data
         _lay_out_metrics(data)
         if "compare" in data:
@@ -298,6 +300,17 @@ class StudySpec(Value):
         space["parameters"] = self.space.parameters
         data["space"] = space
         return data
+
+
+def _refuse_sweep(data: Mapping[str, Any]) -> None:
+    """Say what the keys are called here, rather than complain of them one by one."""
+    known = [*StudySpec.model_fields, *StudySpec.short_forms]
+    unknown = [str(key) for key in data if key not in known]
+    hint = sweep_hint(unknown)
+    if hint:
+        # one mistake, not many: of many the command line shows no hint
+        field = FieldError(unknown[0][:80], ", ".join(unknown)[:200], known)
+        raise Invalid(f"Unknown keys: {', '.join(unknown)[:200]}.", hint=hint, errors=[field])
 
 
 def _lay_out_metrics(data: dict[str, Any]) -> None:

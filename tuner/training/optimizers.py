@@ -42,11 +42,17 @@ def build_optimizer(
             `tuner.tasks.groups`. Weights that no group takes get the chosen optimizer.
 
     Raises:
+        TypeError: If `model` is no module, as `model.parameters()` is not.
         Invalid: If `params` has no `optimizer`, a value is not allowed, a group takes no layer,
             or the optimizers cannot be combined.
         NotAvailable: If an optimizer's extra is not installed; it names the command.
         UnknownName: If an optimizer, or a key of a group, does not exist.
     """
+    if not isinstance(model, torch.nn.Module):
+        raise TypeError(
+            f"build_optimizer takes the model itself, not {type(model).__name__}: write"
+            " build_optimizer(model, trial.params)."
+        )
     if OPTIMIZER not in params:
         raise Invalid.at(
             OPTIMIZER,

@@ -218,9 +218,16 @@ def build_scheduler(
             the gradients of several batches are added up.
 
     Raises:
+        TypeError: If `optimizer` or `params` is something else.
         UnknownName: For a schedule that does not exist.
         Invalid: For another value that an option does not take, or no steps.
     """
+    if not hasattr(optimizer, "param_groups") or not isinstance(params, Mapping):
+        raise TypeError(
+            "build_scheduler takes the optimizer, the trial's parameters and the steps of the whole"
+            f" training, not {type(optimizer).__name__} and {type(params).__name__}: write"
+            " build_scheduler(optimizer, trial.params, total_steps)."
+        )
     given = {name: read_value(params, name) for name in NAMES}
     if total_steps < 1:
         raise Invalid.at("total_steps", "expected at least 1.", found=total_steps)

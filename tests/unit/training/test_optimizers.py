@@ -111,3 +111,10 @@ def test_on_cuda_every_optimizer_agrees_with_the_cpu(name):
             take_step(optimizer, loss, model)
         weights[device] = torch.cat([w.detach().flatten().cpu() for w in model.parameters()])
     torch.testing.assert_close(weights["cuda:0"], weights["cpu"], rtol=1e-5, atol=1e-7)
+
+
+def test_the_weights_instead_of_the_model_are_refused_with_what_to_write():
+    model = torch.nn.Linear(2, 1)
+    for given in (model.parameters(), list(model.parameters()), None):
+        with pytest.raises(TypeError, match=r"build_optimizer\(model, trial\.params\)"):
+            build_optimizer(given, {"optimizer": "sgd"})

@@ -229,3 +229,11 @@ def test_a_number_out_of_range_or_no_steps_are_refused(params, steps):
         rates(params, steps) if steps else build_scheduler(
             torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0), params, steps
         )
+
+
+def test_other_arguments_are_refused_with_what_to_write():
+    model = torch.nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for given in ((model, {}), (optimizer, 100), (optimizer, "cosine")):
+        with pytest.raises(TypeError, match=r"build_scheduler\(optimizer, trial\.params, total_s"):
+            build_scheduler(*given, 100)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tuner.analysis.comparison.contest import Contest, Entrant, Trial, median
+from tuner.analysis.comparison.recommendation import takes_everything, task_of
 from tuner.analysis.evidence import as_json, parameters_of
 from tuner.core.ranking import Direction
 
@@ -23,6 +24,8 @@ def generalisation(contest: Contest) -> dict[str, Any]:
 
     All are at the run's best step, the one with its least validation loss, or the best step of the
     objective where no `val_loss` is reported; test values are those of the weights at that step.
+    Training values are measured before each step of the epoch: with one step an epoch they are
+    those of the weights before, so that nothing is said of a gap.
     """
     rows = [_general_row(contest, entrant) for entrant in contest.entrants if entrant.runs]
     families = [f for f, _ in FAMILIES if any(row[f] for row in rows)]
@@ -34,7 +37,8 @@ def generalisation(contest: Contest) -> dict[str, Any]:
 
 
 def _general_row(contest: Contest, entrant: Entrant) -> dict[str, Any]:
-    found: dict[str, Any] = {"optimizer": entrant.name, "runs": len(entrant.runs)}
+    lags = _lags(contest, entrant)
+    found: dict[str, Any] = {"optimizer": entrant.name, "runs": len(entrant.runs), "lags": lags}
     for family, _ in FAMILIES:
         parts = {
             part: [_at_best(contest, run, f"{part}_{family}") for run in entrant.runs]
@@ -47,8 +51,22 @@ def _general_row(contest: Contest, entrant: Entrant) -> dict[str, Any]:
             if val is not None and train is not None
         ]
         spreads = {**{k: _spread(v) for k, v in parts.items()}, "test": _spread(test)}
-        found[family] = {**spreads, "gap": _spread(gaps)} if any(spreads.values()) else None
+        gap = None if lags else _spread(gaps)
+        found[family] = {**spreads, "gap": gap} if any(spreads.values()) else None
     return found
+
+
+def _lags(contest: Contest, entrant: Entrant) -> bool:
+    """Whether its training values are those of the weights a whole epoch before."""
+    task = task_of(contest)
+    if not task:
+        return False  # what a loop of one's own reports as training values, nobody knows
+    steps = [(best_step(contest, run), run) for run in entrant.runs]
+    return all(
+        takes_everything(entrant.name, run.get("params") or {}, task)
+        or (step is not None and dict(contest.evidence.curve(run, "steps")).get(step) == step)
+        for step, run in steps
+    )
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, Any] | None:

@@ -105,7 +105,7 @@ def _cheapest(close: list[str], convergence: Mapping[str, Any]) -> tuple[str | N
 def code(contest: Contest, entrant: Entrant) -> dict[str, Any]:
     """The setting as Python: with tuner's helpers, and with torch alone where that has it all."""
     params = dict((entrant.setting or {}).get("params") or {})
-    task = _task(contest)
+    task = task_of(contest)
     scheduling = _scheduling(params, task)
     grouping = task.get("groups") or []
     if entrant.name not in registry.ENTRIES:
@@ -121,7 +121,7 @@ def code(contest: Contest, entrant: Entrant) -> dict[str, Any]:
         f"optimizer = build_optimizer(model, params{', groups' if grouping else ''})",
         "scheduler = build_scheduler(optimizer, params, total_steps)  # step() after each step",
         *([STEP] if several else []),
-        *([WHOLE] if _takes_everything(entrant.name, params, task) else []),
+        *([WHOLE] if takes_everything(entrant.name, params, task) else []),
     ]
     plain, why = _plain(entrant.name, params, task)
     return {"tuner_code": "\n".join(ours) + "\n", "torch_code": plain, "why": why}
@@ -133,9 +133,10 @@ def _evaluates_again(name: str) -> bool:
     return cost.functions > 1 or cost.products > 0
 
 
-def _takes_everything(name: str, params: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
+def takes_everything(name: str, params: Mapping[str, Any], task: Mapping[str, Any]) -> bool:
     """Whether the built-in task gave it the whole training set as one batch."""
-    batch = registry.get(name).batch
+    entry = registry.ENTRIES.get(name)
+    batch = entry.batch if entry is not None else "any"
     unset = resolve(params, "batch_size") is MISSING and task.get("batch_size") is None
     return bool(task) and (batch == "full" or (batch == "large" and unset))
 
@@ -144,7 +145,8 @@ def _written(data: Any) -> str:
     return pprint.pformat(data, width=_WIDTH, sort_dicts=False)
 
 
-def _task(contest: Contest) -> Mapping[str, Any]:
+def task_of(contest: Contest) -> Mapping[str, Any]:
+    """The study's built-in task; empty if it has none."""
     trial = contest.evidence.study.get("trial")
     task = trial.get("task") if isinstance(trial, Mapping) else None
     return task if isinstance(task, Mapping) else {}

@@ -249,9 +249,16 @@ def _generalisation(comparison: Json, prefix: str) -> list[Block]:
         return []
     text = (
         "All values are medians over the confirmation runs, at each run's step of least validation "
-        "loss. Training values are means over the epoch, with dropout, so a small gap may be "
-        "negative. "
+        "loss. Training values are means over the epoch, each batch measured before the step that "
+        "it leads to, and with dropout: validation comes after all of them, so a small gap may be "
+        "negative, and early epochs of an optimizer that takes few, big steps show a large one. "
     )
+    lagging = [row["optimizer"] for row in data["optimizers"] if row["lags"]]
+    if lagging:
+        text += (
+            f"No gap is given for {', '.join(lagging)}: with the whole training set as one batch "
+            "there is one step an epoch, and training values lag behind validation by it. "
+        )
     text += (
         "The test set was touched once, by these runs; no choice was made by it."
         if data["has_test"]

@@ -108,3 +108,44 @@ def test_a_default_that_diverged_gains_without_bound(contest_of, make_trial):
 def test_the_default_setting_has_every_default(params, expected):
     parameters = {"lr": {"default": 0.1}, "flag": {"default": True}, "free": {}}
     assert is_default({"params": params}, parameters) is expected
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "changes", "steps", "lags"),
+    [
+        ("gd", {}, [7, 14], True),
+        ("lbfgs", {}, [7, 14], True),
+        ("lbfgs", {"lbfgs.batch_size": 32}, [7, 14], False),
+        ("lbfgs", {"lbfgs.batch_size": 65536}, [1, 2], True),
+        ("sgd", {}, [7, 14], False),
+    ],
+)
+def test_one_step_an_epoch_has_no_gap(
+    contest_of, make_trial, make_rows, optimizer, changes, steps, lags
+):
+    made = {"params": {"optimizer": optimizer, **changes}}
+    trials = [
+        make_trial(0, optimizer, 0.1, **made),
+        make_trial(1, optimizer, 0.1, confirms=0, replicate=1, **made),
+    ]
+    rows = [
+        *make_rows(1, "val_loss", [0.9, 0.1]),
+        *make_rows(1, "train_loss", [2.0, 1.1]),
+        *make_rows(1, "steps", steps),
+    ]
+    (row,) = generalisation(contest_of(trials, rows, optimizers=(optimizer,)))["optimizers"]
+    assert row["lags"] is lags
+    assert row["loss"]["train"]["median"] == 1.1
+    assert (row["loss"]["gap"] is None) is lags
+
+
+def test_in_a_loop_of_ones_own_the_gap_is_shown(contest_of, make_trial, make_rows):
+    made = {"params": {"optimizer": "lbfgs"}}
+    trials = [
+        make_trial(0, "lbfgs", 0.1, **made),
+        make_trial(1, "lbfgs", 0.1, confirms=0, replicate=1, **made),
+    ]
+    rows = [*make_rows(1, "val_loss", [0.9, 0.1]), *make_rows(1, "train_loss", [2.0, 1.1])]
+    contest = contest_of(trials, rows, trial={"command": ["train.sh"]})
+    (row,) = generalisation(contest)["optimizers"]
+    assert row["loss"]["gap"]["median"] == pytest.approx(-1.0)

@@ -86,6 +86,16 @@ def test_the_report_says_what_the_estimator_assumes_and_what_seeds_can_show(repo
     assert "1000 resamples" in text
 
 
+def test_a_gap_left_out_is_explained(simulated):
+    page = render(build_report(*simulated(optimizers=("adam", "gd"))), "md")
+    section = page.split("# Generalisation", 1)[1].split("# Tunability", 1)[0]
+    cells = re.findall(r"^\| (\w+) +\| [^|]+ \| [^|]+ \| +(\S+) +\|", section, re.MULTILINE)
+    gaps = dict(cells[::-1])  # of the first table, the loss; nobody reports a train_accuracy
+    assert gaps["gd"] == "–"
+    assert gaps["adam"] != "–"
+    assert "No gap is given for gd: with the whole training set as one batch" in section
+
+
 def test_too_few_seeds_are_said_to_show_nothing(simulated):
     text = render(build_report(*simulated(seeds=3)), "md")
     assert "nothing could be told apart at 5%" in text
