@@ -139,6 +139,9 @@ def _check_pruner(spec: StudySpec) -> None:
 def _check_trial(spec: StudySpec, space: Space) -> list[str]:
     """Refuse what no trial could run; what there is to warn of."""
     trial = spec.trial
+    if spec.space.optimizers is not None and (trial is None or trial.task is None):
+        # a task checks more: it knows every name that it reads
+        tasks.check_dotted(space.parameters, optimizers.parameter_names())
     if trial is None:
         return []
     if trial.command is not None:
