@@ -33,6 +33,14 @@ def _decoded(values: Any, at: str) -> Any:
         if not isinstance(name, str) or not METRIC_NAME.fullmatch(name):
             raise field_error("is not a metric name.", at=f"{at}.{name}", found=str(name)[:80])
         number = decode_metric(value)
+        if isinstance(value, int) and number is not None and number != value:
+            raise field_error(
+                f"found {value}, which no float holds exactly (the nearest is {int(number)}); send "
+                "it as a float to have it rounded, or a smaller number, as a difference.",
+                at=f"{at}.{name}",
+                found=value,
+                allowed="a float, or an integer that a float holds exactly (all to 2**53)",
+            )
         if number is None:
             allowed = 'a number, "NaN", "Infinity" or "-Infinity"'
             raise field_error(
