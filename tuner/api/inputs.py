@@ -143,9 +143,14 @@ def query(request: Request, *declared: Query) -> dict[str, Any]:
 
 
 def no_query(request: Request) -> None:
-    """Refuse any query parameter."""
-    if request.scope["query_string"]:
-        query(request)
+    """Refuse any query parameter.
+
+    Raises:
+        UnknownName: Naming the first.
+    """
+    for key, _ in _pairs(request.scope["query_string"]):
+        text = f"{request.url.path} takes no query parameters."
+        raise UnknownName.at(key[:80], text, found=key[:80], hint="Leave it out.")
 
 
 def _pairs(raw: bytes) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -12,7 +13,8 @@ from tuner.core.names import OPTIMIZER, nearest
 from tuner.core.overrides import merge
 from tuner.core.ranking import Direction
 from tuner.core.space import Space, dump_parameter
-from tuner.core.study import Named, StudySpec
+from tuner.core.space_spec import is_short
+from tuner.core.study import Named, StudySpec, as_given
 from tuner.core.wire import loads
 from tuner.errors import Invalid, InvalidMetric, InvalidSpace
 from tuner.optimizers import registry as optimizers
@@ -50,6 +52,15 @@ def define(data: Any) -> Definition:
     Raises:
         Invalid: With the path to the mistake, what was found, what is allowed, the nearest name.
     """
+    try:
+        return _define(data)
+    except Invalid as error:
+        if not isinstance(data, Mapping) or not is_short(data.get("space")):
+            raise
+        raise as_given(error, "space.parameters.", "space.") from None
+
+
+def _define(data: Any) -> Definition:
     spec = StudySpec.read(data)
     if spec.compare is not None:
         _check_comparison(spec)
