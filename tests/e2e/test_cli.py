@@ -104,6 +104,15 @@ def test_a_value_may_be_negative(tuner, study, value, stored):
     assert told.json["values"] == {"loss": stored}
 
 
+def test_an_integer_that_no_float_holds_is_not_rounded(tuner, study):
+    lease = tuner("trial", "ask", "quad", "--json").json["trials"][0]["lease"]
+    args = ("trial", "tell", "quad", "0", "--lease", lease)
+    ran = tuner(*args, "9007199254740993")
+    assert ran.code == 2
+    assert "Give 9007199254740993.0" in ran.err
+    assert tuner(*args, "9007199254740993.0", "--json").json["values"] == {"loss": 2.0**53}
+
+
 def test_a_mistyped_option_is_no_value(tuner, study):
     ran = tuner("trial", "tell", "quad", "0", "0.5", "--leas", "x")
     assert ran.code == 2
