@@ -125,6 +125,22 @@ def test_a_metric_of_another_kind_is_refused(
     assert found["errors"][0]["path"] == "measurements[0].values.loss"
 
 
+@pytest.mark.parametrize("value", [2**53 + 1, -(2**53) - 1, 2**63 - 1])
+def test_an_integer_that_no_float_holds_is_refused_and_not_rounded(
+    api: Any, problem: Any, study: str, value: int
+) -> None:
+    trial = api.ask(study)
+    path = f"/studies/{study}/trials/{trial['number']}"
+    body = {"lease": trial["lease"], "measurements": [{"step": 1, "values": {"loss": value}}]}
+    found = problem(api.post(f"{path}/report", body), 422)
+    assert found["errors"][0]["path"] == "measurements[0].values.loss"
+    assert "as a float" in found["detail"]
+    told = {"lease": trial["lease"], "state": "complete", "values": {"loss": value}}
+    assert problem(api.post(f"{path}/tell", told), 422)["errors"][0]["path"] == "values.loss"
+    exact = {**told, "values": {"loss": 2**60}}
+    assert api.post(f"{path}/tell", exact).json()["values"] == {"loss": 2.0**60}
+
+
 @pytest.mark.parametrize("step", [-1, 2**53 + 1, 1.0, "1", True])
 def test_a_step_is_a_whole_number_from_zero(api: Any, problem: Any, study: str, step: Any) -> None:
     trial = api.ask(study)

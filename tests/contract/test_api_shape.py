@@ -67,6 +67,26 @@ def test_every_path_refuses_other_methods_with_the_allowed_ones(api: Any, proble
             assert answer.headers["allow"] == ", ".join(sorted(methods)), path
 
 
+def test_head_works_for_health_and_readiness_only(api: Any) -> None:
+    for path in OPEN_PATHS:
+        assert api.call("HEAD", path).status_code == api.call("GET", path).status_code == 200
+    assert api.call("HEAD", "/api/v1/studies").status_code == 405
+
+
+@pytest.mark.parametrize("path", ["workers", "optimizers", "samplers", "pruners"])
+def test_a_list_without_query_parameters_says_so(api: Any, problem: Any, path: str) -> None:
+    body = problem(api.get(f"/{path}?limit=1"), 422)
+    assert body["detail"] == f"limit: /api/v1/{path} takes no query parameters."
+    assert body["errors"][0]["path"] == "limit"
+
+
+def test_what_must_be_a_mapping_is_told_with_its_keys(api: Any, problem: Any) -> None:
+    worker = {"name": "w", "host": "h", "devices": ["cpu"]}
+    body = problem(api.post("/workers", worker), 422)
+    assert body["errors"][0]["path"] == "devices[0]"
+    assert "must be a mapping with name, kind, memory_bytes, uuid, model" in body["detail"]
+
+
 @pytest.mark.parametrize("path", ["/", "/api", "/api/v1", "/api/v2/studies", "/docs/", "/%00"])
 def test_an_unknown_path_is_a_problem(api: Any, problem: Any, path: str) -> None:
     problem(api.call("GET", path), 404, "not-found")

@@ -53,6 +53,44 @@ def test_a_creation_warns_of_what_is_hardly_meant_and_the_study_does_not(service
     assert "warnings" not in service.study("warned")
 
 
+@pytest.mark.parametrize("trial", [{}, {"trial": {"command": ["python", "train.py"]}}])
+@pytest.mark.parametrize(
+    ("name", "near"), [("sgd.momentum", None), ("sgd.weight_decy", "weight_decay")]
+)
+def test_a_parameter_that_an_optimizer_does_not_have_is_refused_for_own_code_too(
+    service, trial, name, near
+):
+    added = {name: {"type": "float", "low": 0, "high": 0.9}}
+    space = {"optimizers": ["sgd"], "parameters": added}
+    body = service.body(name="another-optimizers", space=space, **trial)
+    with pytest.raises(Invalid) as caught:
+        service.run(service.manager.create_study(body, dry_run=True))
+    (field,) = caught.value.errors
+    assert (field.path, field.nearest) == (f"space.parameters.{name}", near)
+    assert field.allowed == ["lr", "weight_decay"]
+    assert "lr, weight_decay" in str(caught.value)
+
+
+def test_a_mistake_in_a_short_space_has_the_path_that_was_written(service):
+    number = {"type": "float", "low": 0, "high": 1}
+    wrong = {"x": {**number, "when": {"y": ["a"]}}}
+    found = {}
+    for path, space in {"space": wrong, "space.parameters": {"parameters": wrong}}.items():
+        with pytest.raises(Invalid) as caught:
+            service.run(service.manager.create_study(service.body(space=space), dry_run=True))
+        found[path] = caught.value
+    for path, error in found.items():
+        assert error.errors[0].path == f"{path}.x.when.y"
+        assert error.message.startswith(f"{path}.x.when.y")
+
+
+def test_own_code_may_read_names_of_its_own_and_those_of_tasks(service):
+    names = ["sgd.noise", "sgd.batch_size", "sgd.warmup", "my.momentum", "width"]
+    added = {name: {"type": "float", "low": 0, "high": 0.9} for name in names}
+    body = service.body(name="own-names", space={"optimizers": ["sgd"], "parameters": added})
+    assert service.run(service.manager.create_study(body, dry_run=True)).status == 200
+
+
 @pytest.mark.parametrize(
     ("task", "path"),
     [

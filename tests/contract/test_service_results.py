@@ -8,7 +8,7 @@ import json
 import pytest
 
 from tuner.analysis.entry import _rows
-from tuner.errors import Conflict, Invalid, NoResultYet
+from tuner.errors import Conflict, Invalid, InvalidMetric, NoResultYet
 from tuner.service.documents import gather
 
 VALUES = [0.5, 0.2, "NaN", 0.9, 0.2, "Infinity", -1.0]
@@ -54,6 +54,27 @@ def test_a_trial_without_a_finite_end_is_complete_and_diverged(service, value):
     told = service.tell(trial, value)
     assert (told["state"], told["diverged"], told["values"]) == ("complete", True, {"loss": value})
     assert service.study(name)["counts"]["complete"] == 1
+
+
+def test_a_missing_objective_names_the_metric_that_was_reported_instead(service):
+    name = service.new_study()
+    (trial,) = service.ask(name)
+    service.report(trial, (1, {"los": 0.5, "accuracy": 0.9}))
+    with pytest.raises(InvalidMetric, match="nor ever reported; 'los' was"):
+        service.tell(trial)
+    rows = [{"step": 1, "values": {"los": 0.5}}]
+    imported = {"params": {"x": 0.5}, "state": "complete", "measurements": rows}
+    with pytest.raises(InvalidMetric, match="nor ever reported; 'los' was"):
+        service.add(name, imported)
+
+
+def test_a_reported_zero_has_no_sign(service):
+    name = service.new_study()
+    (trial,) = service.ask(name)
+    service.report(trial, (1, {"loss": -0.0}), (2, {"loss": -0.0}))
+    service.report(trial, (2, {"loss": 0.0}))
+    rows = service.run(service.manager.measurements(name, trial["number"]))["items"]
+    assert [str(row["values"]["loss"]) for row in rows] == ["0.0", "0.0"]
 
 
 def test_infeasible_trials_are_never_the_best(service):

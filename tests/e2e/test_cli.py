@@ -104,6 +104,15 @@ def test_a_value_may_be_negative(tuner, study, value, stored):
     assert told.json["values"] == {"loss": stored}
 
 
+def test_an_integer_that_no_float_holds_is_not_rounded(tuner, study):
+    lease = tuner("trial", "ask", "quad", "--json").json["trials"][0]["lease"]
+    args = ("trial", "tell", "quad", "0", "--lease", lease)
+    ran = tuner(*args, "9007199254740993")
+    assert ran.code == 2
+    assert "Give 9007199254740993.0" in ran.err
+    assert tuner(*args, "9007199254740993.0", "--json").json["values"] == {"loss": 2.0**53}
+
+
 def test_a_mistyped_option_is_no_value(tuner, study):
     ran = tuner("trial", "tell", "quad", "0", "0.5", "--leas", "x")
     assert ran.code == 2
@@ -150,6 +159,10 @@ def test_states_and_budget_are_changed(tuner, study):
     assert state("pause", "--now") == "paused"
     assert state("resume") == "active"
     assert state("stop") == "finished"
+    told = tuner("study", "pause", "quad")
+    assert (told.code, told.out) == (0, "")
+    assert "is finished" in told.err
+    assert "nothing to pause" in told.err
     assert state("resume") == "active"
     edited = tuner("study", "edit", "quad", "--trials", "9", "--tag", "team=vision", "--json").json
     assert edited["budget"] == {"trials": 9}
@@ -184,6 +197,16 @@ def test_what_is_exported_can_be_imported(tuner, study, folder):
     assert "line 3" in broken.err
     assert len(rows("copy")) == 4
     assert tuner("study", "delete", "copy", "--yes").code == 0
+
+
+def test_an_import_says_what_it_leaves_out(tuner, study):
+    params = '"params": {"x": 0.5, "kind": "b"}'
+    states = ("complete", "running", "waiting", "running")
+    values = '"values": {"loss": 1}'
+    lines = "\n".join(f'{{{params}, "state": "{state}", {values}}}' for state in states)
+    told = tuner("study", "import", "quad", "-", stdin=lines)
+    assert told.out == "1\n"
+    assert "Left out 3 that are not finished (2 running, 1 waiting)" in told.err
 
 
 def test_studies_of_the_same_optimizers_are_compared(tuner, folder):

@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from starlette.requests import Request
 
 from tuner.core.model import unknown_key
-from tuner.core.names import STUDY_NAME, nearest
+from tuner.core.names import STUDY_NAME, nearest, suggestion
 from tuner.core.wire import check_plain
 from tuner.errors import (
     Invalid,
@@ -77,12 +77,13 @@ class Query:
                 )
             return _BOOLEANS[text]
         if self.kind == "choice" and text not in self.choices:
+            near = nearest(text[:80], self.choices)
             raise UnknownName.at(
                 self.name,
-                f"found {text[:80]!r}, allowed: {', '.join(self.choices)}.",
+                f"found {text[:80]!r}, allowed: {', '.join(self.choices)}." + suggestion(near),
                 found=text[:80],
                 allowed=list(self.choices),
-                nearest=nearest(text[:80], self.choices),
+                nearest=near,
             )
         if len(text) > self.high:
             raise Invalid.at(
@@ -142,9 +143,14 @@ def query(request: Request, *declared: Query) -> dict[str, Any]:
 
 
 def no_query(request: Request) -> None:
-    """Refuse any query parameter."""
-    if request.scope["query_string"]:
-        query(request)
+    """Refuse any query parameter.
+
+    Raises:
+        UnknownName: Naming the first.
+    """
+    for key, _ in _pairs(request.scope["query_string"]):
+        text = f"{request.url.path} takes no query parameters."
+        raise UnknownName.at(key[:80], text, found=key[:80], hint="Leave it out.")
 
 
 def _pairs(raw: bytes) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from tuner.api.problems import CONTENT_TYPE
 from tuner.api.schemas import ref
 
 BASE: Final = "/api/v1"
+PROBES: Final = frozenset({"/healthz", "/readyz"})
 KEY: Final[dict[str, Any]] = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -54,6 +55,8 @@ _TITLES: Final = {
 class DirectRoute(APIRoute):
     """A route whose endpoint takes the request itself and reads it strictly.
 
+    Those of `PROBES` answer HEAD as well.
+
     FastAPI documents it, but its parsing and dependencies (most of a small request's cost) are
     left out.
     """
@@ -67,7 +70,9 @@ class DirectRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Call the endpoint; errors are turned into problems by the layer around all routes."""
-        if scope["method"] not in (self.methods or ()):
+        # load balancers ask by HEAD; the web server leaves the body out
+        is_probe = scope["method"] == "HEAD" and self.path in PROBES
+        if not is_probe and scope["method"] not in (self.methods or ()):
             raise HTTPException(405)
         response: Response = await self.endpoint(Request(scope, receive, send))
         await response(scope, receive, send)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -112,7 +113,10 @@ def pause(
     session = open_session(ctx, json=json)
     with session.client(create=False) as client:
         study = client.rest.change_study(name, state="paused", now=now or None)
-    _changed(session, study, "Paused")
+    if study["state"] == "paused" or session.out.json:
+        _changed(session, study, "Paused")
+        return
+    session.out.say(f"Study {name} is {_state(study)}: there is nothing to pause.")
 
 
 def resume(ctx: typer.Context, name: Name, json: Json = False) -> None:
@@ -194,9 +198,15 @@ def import_(
     They go in batches of 500, each of which is taken whole or not at all.
     """
     session = open_session(ctx, json=json)
-    trials = read_trials(file)
+    trials, left_out = read_trials(file)
     with session.client(create=False) as client:
         made = import_trials(client.rest, name, trials)
+    if left_out:
+        states = ", ".join(f"{number} {state}" for state, number in sorted(left_out.items()))
+        session.out.say(
+            f"Left out {left_out.total()} that are not finished ({states}); only complete, pruned"
+            " and fail are imported."
+        )
     if json:
         session.out.document({"trials": made})
         return
@@ -212,8 +222,8 @@ def read_params(items: list[str]) -> dict[str, Any]:
     return grammar.pairs(items, "Parameters are KEY=VALUE … or one JSON object")
 
 
-def read_trials(file: Path) -> list[dict[str, Any]]:
-    """The finished trials of a JSON Lines file, as import takes them.
+def read_trials(file: Path) -> tuple[list[dict[str, Any]], Counter[str]]:
+    """The finished trials of a JSON Lines file, as import takes them, and the others by state.
 
     Raises:
         Invalid: For a file that cannot be read, with the line.
@@ -224,7 +234,7 @@ def read_trials(file: Path) -> list[dict[str, Any]]:
         raise Invalid(
             f"{file} cannot be read: {error.strerror}.", hint="Name a JSON Lines file."
         ) from error
-    trials = []
+    trials, left_out = [], Counter[str]()
     for number, line in enumerate(data.splitlines(), start=1):
         if not line.strip():
             continue
@@ -236,11 +246,13 @@ def read_trials(file: Path) -> list[dict[str, Any]]:
             raise Invalid(f"{file}, line {number}: a trial is an object with params and state.")
         if trial.get("state") in ("complete", "pruned", "fail"):
             trials.append(_as_import(trial))
+        else:
+            left_out[str(trial.get("state", "without a state"))[:80]] += 1
     if not trials:
         raise Invalid(
             f"{file} holds no finished trial.", hint="Each line is one: params, state, values."
         )
-    return trials
+    return trials, left_out
 
 
 def _as_import(trial: dict[str, Any]) -> dict[str, Any]:
@@ -266,7 +278,9 @@ def _changed(session: Session, study: dict[str, Any], what: str) -> None:
     if session.out.json:
         session.out.document(study)
         return
+    session.out.say(f"{what} study {study['name']}: {_state(study)}, {views.counts(study)}.")
+
+
+def _state(study: dict[str, Any]) -> str:
     reason = f" ({study['state_reason']})" if study.get("state_reason") else ""
-    session.out.say(
-        f"{what} study {study['name']}: {study['state']}{reason}, {views.counts(study)}."
-    )
+    return f"{study['state']}{reason}"

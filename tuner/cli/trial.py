@@ -13,7 +13,7 @@ from tuner.cli.output import Output
 from tuner.cli.paging import collect
 from tuner.cli.session import open_session
 from tuner.core.names import nearest
-from tuner.core.wire import decode_metric
+from tuner.core.wire import decode_metric, is_rounded
 from tuner.errors import EXIT_FAILED, Invalid
 
 app = group("Read and drive single trials; ask and tell.")
@@ -191,6 +191,9 @@ def _values(items: list[str], read_study: Any) -> dict[str, float] | None:
         number = decode_metric(_SPELLED.get(str(value).lower(), value))
         if number is None:
             raise Invalid(f"{name}: {value!r} is not a number.", hint=f"{_TELL}.")
+        if is_rounded(value):
+            text = f"{name}: no float holds {value} exactly."
+            raise Invalid(text, hint=f"Give {value}.0 to have it rounded, or a smaller number.")
         told[name] = number
     return told
 

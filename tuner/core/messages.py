@@ -11,7 +11,7 @@ from pydantic import Field, StrictFloat, StrictInt, StrictStr, model_validator
 from tuner.core.lifecycle import Reason
 from tuner.core.model import Value, field_error
 from tuner.core.names import METRIC_NAME
-from tuner.core.wire import decode_metric, encode_metric
+from tuner.core.wire import decode_metric, encode_metric, is_rounded
 
 MAX_STEP: Final = 2**53
 DEFAULT_LEASE_S: Final = 60.0
@@ -33,6 +33,14 @@ def _decoded(values: Any, at: str) -> Any:
         if not isinstance(name, str) or not METRIC_NAME.fullmatch(name):
             raise field_error("is not a metric name.", at=f"{at}.{name}", found=str(name)[:80])
         number = decode_metric(value)
+        if is_rounded(value):
+            raise field_error(
+                f"found {value}, which no float holds exactly; send it as a float to have it "
+                "rounded, or a smaller number, as a difference.",
+                at=f"{at}.{name}",
+                found=value,
+                allowed="a float, or an integer that a float holds exactly (all to 2**53)",
+            )
         if number is None:
             allowed = 'a number, "NaN", "Infinity" or "-Infinity"'
             raise field_error(

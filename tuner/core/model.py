@@ -29,9 +29,11 @@ class Value(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _known_keys(cls, data: Any) -> Any:
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        known += cls.short_forms
+        if not isinstance(data, Mapping | cls):
+            raise PydanticCustomError("model_type", "expected a mapping", {"known": known})
         if isinstance(data, Mapping):
-            known = [field.alias or name for name, field in cls.model_fields.items()]
-            known += cls.short_forms
             unknown = [key for key in data if key not in known]
             if unknown and cls.model_config.get("extra") == "forbid":
                 raise PydanticCustomError(
@@ -208,6 +210,8 @@ def _own(
 def _expected(item: ErrorDetails) -> str | None:
     """What must stand there, for errors of type and bounds."""
     kind = item["type"]
+    if kind == "model_type" and "known" in item.get("ctx", {}):
+        return f"a mapping with {', '.join(item['ctx']['known'])}"
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
         limit = item.get("ctx", {}).get(key)

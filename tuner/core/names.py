@@ -12,6 +12,8 @@ STUDY_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 PARAMETER_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,127}")
 METRIC_NAME: Final = re.compile(r"[^\s\x00-\x1f](?:[^\x00-\x1f]{0,126}[^\s\x00-\x1f])?")
 OPTIMIZER: Final = "optimizer"
+_NO_LETTER: Final = re.compile(r"[^a-z]")
+_KIND: Final = re.compile(r"(?:sampler|pruner|search|scheduler|stopping)$")
 
 
 class Missing(Enum):
@@ -42,6 +44,11 @@ def resolve(params: Mapping[str, Any], name: str) -> Any:
     return MISSING
 
 
+def suggestion(near: str | None) -> str:
+    """The nearest name as a sentence that follows another one; empty without one."""
+    return f" Did you mean {near!r}?" if near else ""
+
+
 def nearest(name: object, known: Iterable[str]) -> str | None:
     """The known name that is most like `name` or begins with it, or None if none is close."""
     options = list(known)
@@ -57,3 +64,21 @@ def nearest(name: object, known: Iterable[str]) -> str | None:
             for match in difflib.get_close_matches(text.lower(), list(lowered), n=1, cutoff=0.6)
         ]
     return close[0] if close else None
+
+
+def nearest_or_known(name: object, known: Mapping[str, Iterable[str]]) -> str | None:
+    """The known name that `name` stands for in other programs, else the nearest.
+
+    Args:
+        name: As given; case, `_`, `-` and an ending as `Sampler` do not count.
+        known: The names, each with those of the same thing elsewhere: letters only, lower case.
+    """
+    plain = _plain(str(name))
+    for own, others in known.items():
+        if plain == own or plain in others:
+            return own
+    return nearest(name, known)
+
+
+def _plain(name: str) -> str:
+    return _KIND.sub("", _NO_LETTER.sub("", name[:80].lower()))

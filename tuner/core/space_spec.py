@@ -84,9 +84,14 @@ class SpaceSpec(BaseModel):
         return cls(optimizers=optimizers, parameters=parameters)
 
 
+def is_short(data: Any) -> bool:
+    """Whether a space is a mapping of parameters only, without `parameters` before them."""
+    return isinstance(data, Mapping) and not set(data) & {"optimizers", "parameters"}
+
+
 def _parts(data: Mapping[str, Any], path: str) -> tuple[Any, Mapping[str, Any], str]:
     """The shorthand as given, the parameters, and the path of these."""
-    if not set(data) & {"optimizers", "parameters"}:
+    if is_short(data):
         return None, data, path
     for key in data:
         if key not in ("optimizers", "parameters"):

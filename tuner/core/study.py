@@ -218,7 +218,7 @@ class StudySpec(Value):
         except Invalid as error:
             if not is_single:
                 raise
-            raise _as_given(error) from None
+            raise as_given(error, "objectives[0]", "objective") from None
 
     @model_validator(mode="after")
     def _consistent(self) -> StudySpec:
@@ -349,9 +349,8 @@ def _objective(data: Any) -> Any:
     return data
 
 
-def _as_given(error: Invalid) -> Invalid:
-    """The error with the path of `objective` as it was given."""
-    written, given = "objectives[0]", "objective"
+def as_given(error: Invalid, written: str, given: str) -> Invalid:
+    """The error with a path as it was given, not as it is written out."""
     fields = [replace(field, path=field.path.replace(written, given)) for field in error.errors]
     return type(error)(error.message.replace(written, given), hint=error.hint, errors=fields)
 

@@ -101,6 +101,14 @@ def decode_metric(value: Any) -> float | None:
     return None
 
 
+def is_rounded(value: object) -> bool:
+    """Whether `value` is an integer that a metric, which is a float, cannot hold exactly."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        return False
+    number = decode_metric(value)
+    return number is not None and number != value
+
+
 def _check_scalar(where: str, item: Any) -> None:
     if isinstance(item, str):
         _check_text(where, item)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from tuner.core.names import OPTIMIZER, nearest
+from tuner.core.names import OPTIMIZER, nearest, suggestion
 from tuner.errors import Invalid, UnknownName
 from tuner.optimizers.entry import LEARNING_RATE, SIZES, Size
 from tuner.optimizers.registry import domain, get
@@ -90,10 +90,11 @@ def _check_size(size: str, path: str) -> Size:
     for known in SIZES:
         if size == known:
             return known
+    near = nearest(size, SIZES)
     raise UnknownName.at(
         f"{path}.size",
-        f"no size is named {size!r}.",
+        f"no size is named {size!r}.{suggestion(near)}",
         found=size,
         allowed=list(SIZES),
-        nearest=nearest(size, SIZES),
+        nearest=near,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final
 
-from tuner.core.names import nearest
+from tuner.core.names import nearest, suggestion
 from tuner.errors import UnknownName
 from tuner.optimizers.adam import ADAM, ADAMW
 from tuner.optimizers.adaptive import ADADELTA, ADAGRAD, RMSPROP
@@ -48,12 +48,13 @@ def get(name: str, path: str = "optimizer") -> Optimizer:
     """
     entry = ENTRIES.get(name)
     if entry is None:
+        near = nearest(name, ENTRIES)
         raise UnknownName.at(
             path,
-            f"no optimizer is named {name!r}.",
+            f"no optimizer is named {name!r}.{suggestion(near)}",
             found=name,
             allowed=names(),
-            nearest=nearest(name, ENTRIES),
+            nearest=near,
             hint="See `tuner optimizers list`.",
         )
     return entry
@@ -75,12 +76,13 @@ def parameter_default(optimizer: str, name: str) -> Scalar:
     parameter = entry.parameter(name)
     if parameter is None:
         known = [item.name for item in entry.parameters]
+        near = nearest(name, known)
         raise UnknownName.at(
             f"{optimizer}.{name}",
-            f"the optimizer {optimizer!r} has no parameter {name!r}.",
+            f"the optimizer {optimizer!r} has no parameter {name!r}.{suggestion(near)}",
             found=name,
             allowed=known,
-            nearest=nearest(name, known),
+            nearest=near,
             hint=f"See `tuner optimizers show {optimizer}`.",
         )
     return parameter.otherwise

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from tuner.core.names import nearest
+from tuner.core.names import nearest, suggestion
 from tuner.errors import Invalid, UnknownName
 
 # rnn, gru and lstm are one kind of model here.
@@ -77,7 +77,8 @@ def read(given: Mapping[str, Any]) -> Situation:
     for key in values:
         if key not in _KEYS:
             near = nearest(key, _KEYS)
-            raise UnknownName.at(key, "is not known here.", allowed=list(_KEYS), nearest=near)
+            text = f"is not known here.{suggestion(near)}"
+            raise UnknownName.at(key, text, allowed=list(_KEYS), nearest=near)
     model = values.get("model")
     if model is None:
         raise Invalid.at("model", "is missing.", allowed=list(MODELS))
@@ -85,7 +86,8 @@ def read(given: Mapping[str, Any]) -> Situation:
         near = nearest(str(model), MODELS)
         raise UnknownName.at(
             "model",
-            f"no architecture is named {str(model)[:80]!r}; known: {', '.join(MODELS)}.",
+            f"no architecture is named {str(model)[:80]!r}; known: {', '.join(MODELS)}."
+            + suggestion(near),
             found=str(model)[:80],
             allowed=list(MODELS),
             nearest=near,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from tuner.core.describe import describe_options
 from tuner.core.model import join, parse
-from tuner.core.names import nearest
+from tuner.core.names import nearest_or_known, suggestion
 from tuner.core.study import Named
 from tuner.errors import UnknownName
 from tuner.pruners.asha import AshaPruner, HyperbandPruner
@@ -18,22 +18,30 @@ from tuner.pruners.percentile import MedianPruner, PercentilePruner
 
 @dataclass(frozen=True)
 class Entry:
-    """A pruner's class with words for people."""
+    """A pruner's class with words for people, and what other programs call it."""
 
     cls: type[Pruner]
     title: str
     doc: str
     source: str
+    elsewhere: tuple[str, ...] = ()
 
 
 ENTRIES: Final[dict[str, Entry]] = {
-    "none": Entry(NonePruner, "No pruning", "Every trial runs to its end.", ""),
+    "none": Entry(
+        NonePruner,
+        "No pruning",
+        "Every trial runs to its end.",
+        "",
+        elsewhere=("no", "nop", "off"),
+    ),
     "median": Entry(
         MedianPruner,
         "Median stopping",
         "A trial stops if its best loss so far is worse than the median of the others' at the"
         " same step.",
         "Golovin et al. 2017, Google Vizier (KDD), section 3.2",
+        elsewhere=("medianstop", "medianstoppingrule"),
     ),
     "percentile": Entry(
         PercentilePruner,
@@ -46,6 +54,7 @@ ENTRIES: Final[dict[str, Entry]] = {
         "Asynchronous successive halving",
         "At each rung a trial goes on if it is among the best 1/reduction_factor so far.",
         "Li et al. 2020, A system for massively parallel hyperparameter tuning (MLSys)",
+        elsewhere=("sha", "successivehalving", "asyncsuccessivehalving", "asynchyperband"),
     ),
     "hyperband": Entry(
         HyperbandPruner,
@@ -101,10 +110,10 @@ def describe() -> list[dict[str, Any]]:
 def _entry(name: str, path: str) -> Entry:
     entry = ENTRIES.get(name)
     if entry is None:
-        near = nearest(name, ENTRIES)
+        near = nearest_or_known(name, {key: item.elsewhere for key, item in ENTRIES.items()})
         raise UnknownName.at(
             join(path, "name"),
-            f"no pruner is named {name!r}." + (f" Did you mean {near!r}?" if near else ""),
+            f"no pruner is named {name!r}.{suggestion(near)}",
             found=name,
             allowed=names(),
             nearest=near,

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from tuner.core.describe import describe_options
 from tuner.core.model import join, parse
-from tuner.core.names import nearest
+from tuner.core.names import nearest_or_known, suggestion
 from tuner.core.study import Named
 from tuner.errors import NotAvailable, UnknownName
 from tuner.samplers.balanced import BalancedSampler
@@ -31,6 +31,7 @@ class Entry:
         title: Name for people.
         doc: One or two sentences for people.
         source: The publication or program behind it.
+        elsewhere: What other programs call it, for `nearest_or_known`.
     """
 
     target: str
@@ -39,6 +40,7 @@ class Entry:
     title: str
     doc: str
     source: str
+    elsewhere: tuple[str, ...] = ()
 
 
 ENTRIES: Final[dict[str, Entry]] = {
@@ -58,6 +60,7 @@ ENTRIES: Final[dict[str, Entry]] = {
         doc="Every active combination once, in declared order, the last parameter fastest; floats"
         " need step or points. The study finishes when the grid is exhausted.",
         source="the full factorial design",
+        elsewhere=("bruteforce", "fullfactorial"),
     ),
     "qmc": Entry(
         "tuner.samplers.qmc:QmcSampler",
@@ -68,6 +71,7 @@ ENTRIES: Final[dict[str, Entry]] = {
         " evenly than random points.",
         source="Sobol 1967; direction numbers of Joe and Kuo 2008; scrambling after Owen 1998 and"
         " Matousek 1998",
+        elsewhere=("sobol", "halton", "quasirandom", "quasimontecarlo"),
     ),
     "tpe": Entry(
         "tuner.samplers.tpe:TpeSampler",
@@ -78,6 +82,7 @@ ENTRIES: Final[dict[str, Entry]] = {
         " conditional space; cheap, for many trials.",
         source="Bergstra et al. 2011, Algorithms for hyper-parameter optimization; implementation:"
         " Optuna",
+        elsewhere=("hyperopt", "parzen", "treestructuredparzenestimator"),
     ),
     "gp": Entry(
         "tuner.samplers.gp:GpSampler",
@@ -88,6 +93,10 @@ ENTRIES: Final[dict[str, Entry]] = {
         " have in common; for expensive trials.",
         source="Jones, Schonlau and Welch 1998, Efficient global optimization; implementations:"
         " Optuna and scikit-optimize",
+        elsewhere=(
+            *("bayes", "bayesian", "bayesianoptimization", "bayesopt", "bo"),
+            *("gaussianprocess", "botorch", "skopt"),
+        ),
     ),
 }
 EACH: Final = "each"
@@ -163,10 +172,10 @@ def _entry(name: str, path: str) -> Entry:
             found=name,
             allowed=names(),
         )
-    near = nearest(name, [*ENTRIES, *UPCOMING])
+    near = nearest_or_known(name, {key: item.elsewhere for key, item in ENTRIES.items()})
     raise UnknownName.at(
         where,
-        f"no sampler is named {name!r}." + (f" Did you mean {near!r}?" if near else ""),
+        f"no sampler is named {name!r}.{suggestion(near)}",
         found=name,
         allowed=names(),
         nearest=near,

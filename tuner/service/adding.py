@@ -161,7 +161,8 @@ def _import(
     values = {name: as_float(value) for name, value in (item.values or {}).items()}
     if state == TrialState.COMPLETE:
         _from_measurements(spec, item, values)
-        require_objectives(spec, values, path)
+        reported = {metric for m in item.measurements for metric in m.values}
+        require_objectives(spec, values, path, reported)
     outcome = judge(spec, state, values)
     row = _new_row(tx, study, number, state, item)
     row |= {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -121,16 +122,32 @@ def final_values(tx: Tx, trial_id: int, spec: StudySpec, ending: Ending) -> dict
             )
             if last is not None:
                 values[constraint.metric] = last
-    if ending.state == TrialState.COMPLETE:
-        require_objectives(spec, values)
+    lacks = any(metric not in values for metric in spec.metrics)
+    if lacks and ending.state == TrialState.COMPLETE:
+        require_objectives(spec, values, reported=measurements.metrics_of(tx, trial_id))
     return values
 
 
-def require_objectives(spec: StudySpec, values: dict[str, float], path: str = "") -> None:
-    """Refuse a complete trial that lacks an objective's value; `path` leads to the trial."""
+def require_objectives(
+    spec: StudySpec,
+    values: dict[str, float],
+    path: str = "",
+    reported: Collection[str] = (),
+) -> None:
+    """Refuse a complete trial that lacks an objective's value.
+
+    Args:
+        spec: The study's.
+        values: The trial's values.
+        path: Leads to the trial.
+        reported: The metrics that it has reported, to name the one that was meant.
+
+    Raises:
+        InvalidMetric: For the first objective without a value.
+    """
     for metric in spec.metrics:
         if metric not in values:
-            near = nearest(metric, list(values))
+            near = nearest(metric, sorted({*values, *reported}))
             raise InvalidMetric.at(
                 join(path, f"values.{metric}"),
                 f"the objective {metric!r} was neither told nor ever reported"

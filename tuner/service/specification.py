@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,7 +14,8 @@ from tuner.core.names import OPTIMIZER, nearest
 from tuner.core.overrides import merge
 from tuner.core.ranking import Direction
 from tuner.core.space import Space, dump_parameter
-from tuner.core.study import Named, StudySpec
+from tuner.core.space_spec import is_short
+from tuner.core.study import Named, StudySpec, as_given
 from tuner.core.wire import loads
 from tuner.errors import Invalid, InvalidMetric, InvalidSpace
 from tuner.optimizers import registry as optimizers
@@ -51,6 +53,15 @@ def define(data: Any) -> Definition:
     Raises:
         Invalid: With the path to the mistake, what was found, what is allowed, the nearest name.
     """
+    try:
+        return _define(data)
+    except Invalid as error:
+        if not isinstance(data, Mapping) or not is_short(data.get("space")):
+            raise
+        raise as_given(error, "space.parameters.", "space.") from None
+
+
+def _define(data: Any) -> Definition:
     spec = StudySpec.read(data)
     if spec.compare is not None:
         _check_comparison(spec)
@@ -142,6 +153,9 @@ def _check_pruner(spec: StudySpec) -> None:
 def _check_trial(spec: StudySpec, space: Space) -> list[str]:
     """Refuse what no trial could run; what there is to warn of."""
     trial = spec.trial
+    if spec.space.optimizers is not None and (trial is None or trial.task is None):
+        # a task checks more: it knows every name that it reads
+        tasks.check_dotted(space.parameters, optimizers.parameter_names())
     if trial is None:
         return []
     if trial.command is not None:

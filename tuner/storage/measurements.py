@@ -25,10 +25,12 @@ def add(
     Returns:
         The first row that is there with another value, or None if all is well.
     """
+    key = {"trial_id": trial_id, "attempt": attempt}
     made = tx.changed(
         _ADD[tx.dialect],
         [
-            {"trial_id": trial_id, "attempt": attempt, "step": step, "metric": metric, "value": v}
+            # SQLite keeps no sign of zero, so neither does PostgreSQL
+            {**key, "step": step, "metric": metric, "value": None if v is None else v + 0.0}
             for step, metric, v in rows
         ],
     )
@@ -66,6 +68,17 @@ def of_metric(tx: Tx, trial_id: int, metric: str) -> list[tuple[int, float]]:
         int(row.step): float("nan") if row.value is None else float(row.value) for row in rows
     }
     return list(newest.items())
+
+
+def metrics_of(tx: Tx, trial_id: int) -> list[str]:
+    """The names of all metrics that a trial has reported, in order."""
+    names = (
+        select(measurements.c.metric)
+        .distinct()
+        .where(measurements.c.trial_id == trial_id)
+        .order_by(measurements.c.metric)
+    )
+    return [str(row.metric) for row in tx.all(names)]
 
 
 def page(

@@ -12,12 +12,19 @@ from tuner.tasks.choices import values_of
 from tuner.tasks.combinations import check_combinations
 from tuner.tasks.datasets import SIZES, check_size
 from tuner.tasks.groups import GROUPS, check_groups, own_optimizers
-from tuner.tasks.parameters import TASK_PATH, check_parameters, check_values, known_names
+from tuner.tasks.parameters import (
+    TASK_PATH,
+    check_dotted,
+    check_parameters,
+    check_values,
+    known_names,
+)
 from tuner.tasks.registry import DATASETS, OPTIONS
 from tuner.tasks.reported import check_metric, metrics
 from tuner.tasks.values import check_choice, check_value, find_option
 
 __all__ = [
+    "check_dotted",
     "check_metric",
     "check_parameters",
     "check_study",

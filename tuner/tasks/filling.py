@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tuner.core.names import nearest
+from tuner.core.names import nearest, suggestion
 from tuner.errors import Invalid, UnknownName
 from tuner.tasks.registry import DATASETS, MODELS, OPTIONS
 
@@ -26,22 +26,24 @@ def fill(given: Mapping[str, Any]) -> dict[str, Any]:
     name = str(found["dataset"])
     dataset = DATASETS.get(name)
     if dataset is None:
+        near = nearest(name, DATASETS)
         raise UnknownName.at(
             "dataset",
-            f"no data set is named {name[:80]!r}.",
+            f"no data set is named {name[:80]!r}.{suggestion(near)}",
             found=name[:80],
             allowed=list(DATASETS),
-            nearest=nearest(name, DATASETS),
+            nearest=near,
         )
     fitting = [key for key, model in MODELS.items() if model.takes(dataset)]
     found.setdefault("model", "mlp" if dataset.image is None else "cnn")
     if found["model"] not in fitting:
+        near = nearest(str(found["model"]), fitting)
         raise Invalid.at(
             "model",
-            f"built-in training has no {found['model']!r} for {name}.",
+            f"built-in training has no {found['model']!r} for {name}.{suggestion(near)}",
             found=str(found["model"])[:80],
             allowed=fitting,
-            nearest=nearest(str(found["model"]), fitting),
+            nearest=near,
         )
     held_out = OPTIONS["validation"].default
     share = held_out if isinstance(held_out, float) else 0.0

@@ -104,6 +104,16 @@ def _check_own(
     group: Mapping[str, Any], at: str, optimizers: Mapping[str, Iterable[str]] | None
 ) -> None:
     if "match" not in group and "type" not in group:
+        for key in group:
+            near = None if key in _OWN else nearest(key, ("match", "type"))
+            if near:
+                raise UnknownName.at(
+                    f"{at}.{key}",
+                    f"a group has no key {key!r}; did you mean {near!r}?",
+                    found=str(key)[:80],
+                    allowed=list(_OWN),
+                    nearest=near,
+                )
         raise Invalid.at(at, "says not which layers it takes; give match or type.")
     for key in ("match", "type", OPTIMIZER):
         if key in group and (not isinstance(group[key], str) or not group[key]):

@@ -83,6 +83,45 @@ def check_parameters(
         )
 
 
+def check_dotted(
+    names: Iterable[str],
+    optimizers: Mapping[str, Iterable[str]],
+    path: str = SPACE_PATH,
+) -> None:
+    """Refuse `<optimizer>.<name>` that is misspelt or another optimizer's, where own code reads.
+
+    Own code may read names that nobody else knows, so only what is most likely a mistake is
+    refused: what another optimizer has, or what is near to a name of this one.
+
+    Args:
+        names: Names of parameters.
+        optimizers: All known optimizers, each with its plain parameter names.
+        path: Where the parameters stand in the input; empty: they are the input.
+
+    Raises:
+        UnknownName: For the first such name, with the optimizer's parameters and the nearest.
+    """
+    others = {name for plain in optimizers.values() for name in plain}
+    common = {option.name for option in OPTIONS.values() if not option.is_fixed}
+    for key in names:
+        owner, _, name = key.partition(".")
+        own = list(optimizers.get(owner, ()))
+        if not own or not name or name in own or name in common:
+            continue
+        near = nearest(name, own)
+        if near is None and name not in others:
+            continue
+        raise UnknownName.at(
+            f"{path}.{key}" if path else key,
+            f"the optimizer {owner!r} has no parameter {name!r}, only {', '.join(own)}"
+            + (f"; did you mean {near!r}?" if near else "."),
+            found=name,
+            allowed=own,
+            nearest=near,
+            hint="If your own code reads it, give it a name without the optimizer's before it.",
+        )
+
+
 def check_values(
     task: Mapping[str, Any],
     parameters: Mapping[str, Mapping[str, Any]],

@@ -10,7 +10,8 @@ import torch
 from tuner.core.names import OPTIMIZER
 from tuner.errors import Invalid
 from tuner.optimizers import extras
-from tuner.optimizers.registry import get, names
+from tuner.optimizers.registry import get, names, parameter_names
+from tuner.tasks.parameters import check_dotted
 from tuner.tasks.values import read_value
 from tuner.training.builders import BUILDERS
 from tuner.training.groups import Assigned, assign, values_of
@@ -46,7 +47,8 @@ def build_optimizer(
         Invalid: If `params` has no `optimizer`, a value is not allowed, a group takes no layer,
             or the optimizers cannot be combined.
         NotAvailable: If an optimizer's extra is not installed; it names the command.
-        UnknownName: If an optimizer, or a key of a group, does not exist.
+        UnknownName: If an optimizer, or a key of a group, does not exist, or a parameter
+            `<optimizer>.<name>` is another optimizer's or misspelt.
     """
     if not isinstance(model, torch.nn.Module):
         raise TypeError(
@@ -61,6 +63,7 @@ def build_optimizer(
             hint='Add `optimizers: ["adam"]` to the space, or {"optimizer": "adam"} here.',
         )
     entry = get(params[OPTIMIZER])
+    check_dotted(params, parameter_names(), path="")
     layer_decay, decay_on = (read_value(params, name) for name in ("layer_decay", "decay_on"))
     if not groups and layer_decay == 1 and decay_on == "all" and entry.name != _SPLITS:
         # Without groups torch gets the weights as they are.

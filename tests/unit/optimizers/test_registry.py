@@ -164,6 +164,7 @@ def test_an_unknown_optimizer_is_answered_with_the_nearest_name_and_the_path():
     (mistake,) = caught.value.errors
     assert mistake.path == "space.optimizers[1]"
     assert mistake.nearest in ("adam", "adamw")
+    assert f"Did you mean {mistake.nearest!r}?" in str(caught.value)
     assert mistake.allowed == names()
 
 

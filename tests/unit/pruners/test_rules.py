@@ -130,10 +130,20 @@ def test_a_mistake_names_its_path(spec, error, path):
     assert caught.value.errors[0].path == path
 
 
-def test_an_unknown_name_gets_the_nearest():
-    with pytest.raises(UnknownName) as caught:
-        registry.read(Named(name="ahsa"))
-    assert caught.value.errors[0].nearest == "asha"
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("ahsa", "asha"),
+        ("sha", "asha"),
+        ("successive_halving", "asha"),
+        ("MedianPruner", "median"),
+        ("NopPruner", "none"),
+    ],
+)
+def test_an_unknown_name_gets_the_nearest(name, nearest):
+    with pytest.raises(UnknownName, match=f"Did you mean '{nearest}'") as caught:
+        registry.read(Named(name=name))
+    assert caught.value.errors[0].nearest == nearest
 
 
 def test_every_pruner_is_described():

@@ -32,6 +32,12 @@ def test_options_are_written_out():
     [
         ({"name": "gpp"}, UnknownName, "sampler.name", "gp"),
         ({"name": "zzz"}, UnknownName, "sampler.name", None),
+        ({"name": "bayes"}, UnknownName, "sampler.name", "gp"),
+        ({"name": "Gaussian_Process"}, UnknownName, "sampler.name", "gp"),
+        ({"name": "TPESampler"}, UnknownName, "sampler.name", "tpe"),
+        ({"name": "sobol"}, UnknownName, "sampler.name", "qmc"),
+        ({"name": "grid-search"}, UnknownName, "sampler.name", "grid"),
+        ({"name": "cmae"}, UnknownName, "sampler.name", None),
         ({"name": "cmaes"}, NotAvailable, "sampler.name", None),
         ({"name": "auto"}, NotAvailable, "sampler.name", None),
         ({"name": "nsga2"}, NotAvailable, "sampler.name", None),
@@ -49,6 +55,13 @@ def test_a_mistake_names_its_path_and_the_nearest(spec, error, path, nearest):
     assert type(caught.value) is error
     assert caught.value.errors[0].path == path
     assert caught.value.errors[0].nearest == nearest
+
+
+def test_what_is_suggested_is_available():
+    for name in ("bayes", "cmae", "nsga", "aut", "rnd", "gpp"):
+        with pytest.raises(UnknownName) as caught:
+            registry.read(Named(name=name))
+        assert caught.value.errors[0].nearest in (None, *registry.names())
 
 
 def test_what_is_not_yet_there_says_what_to_take():

@@ -243,6 +243,7 @@ def test_a_group_that_cannot_be_is_refused_before_training(groups, said, path):
     ("group", "path", "nearest"),
     [
         ({"match": "head", "lr_facto": 1}, "groups[0].lr_facto", "lr_factor"),
+        ({"macth": "head", "lr_factor": 1}, "groups[0].macth", "match"),
         ({"match": "head", "momentum": 0.9}, "groups[0].momentum", None),
         ({"match": "head", "optimizer": "adamww"}, "groups[0].optimizer", "adamw"),
     ],

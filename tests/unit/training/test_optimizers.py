@@ -35,6 +35,34 @@ def test_an_unknown_optimizer_is_refused_with_the_nearest(make_quadratic):
     assert caught.value.errors[0].nearest == "adagrad"
 
 
+@pytest.mark.parametrize(
+    ("params", "path", "near"),
+    [
+        ({"optimizer": "sgd", "sgd.momentum": 0.9}, "sgd.momentum", None),
+        ({"optimizer": "adam", "adam.lrr": 1}, "adam.lrr", "lr"),
+        ({"optimizer": "sgd", "adam.epsil": 0.9}, "adam.epsil", "eps"),
+    ],
+)
+def test_a_parameter_that_an_optimizer_does_not_have_is_refused(
+    make_quadratic, params, path, near
+):
+    with pytest.raises(UnknownName) as caught:
+        build_optimizer(make_quadratic(), params)
+    (field,) = caught.value.errors
+    assert (field.path, field.nearest) == (path, near)
+    assert all(name in str(caught.value) for name in field.allowed)
+    assert near is None or f"did you mean {near!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "key", ["sgd.batch_size", "sgd.warmup", "sgd.my_noise", "lion.beta1", "my.momentum", "lrr"]
+)
+def test_own_names_and_those_of_tasks_and_schedules_may_stand_beside_an_optimizers(
+    make_quadratic, key
+):
+    assert build_optimizer(make_quadratic(), {"optimizer": "sgd", key: 0.5})
+
+
 def floats_in(state):
     if isinstance(state, dict | list):
         return sum(floats_in(v) for v in (state.values() if isinstance(state, dict) else state))
