@@ -315,7 +315,7 @@ class ObjectiveFailed(WorkerError):
 class BadData(WorkerError):
     """Data, a loss or a metric with which no trial of the task can run on this worker."""
 
-    code, title = "bad-data", "Data cannot be used"
+    code, exit_code, title = "bad-data", EXIT_INVALID, "Data cannot be used"
 
 
 class TrialStopped(BaseException):

@@ -4,6 +4,7 @@ import json
 import os
 import pty
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,44 @@ def test_a_second_interrupt_ends_at_once(folder, start, tuner, until, is_gone):
     until(lambda: is_gone(pid))
     study = tuner("study", "show", "quad", "--json").json
     assert (study["counts"]["running"], study["counts"]["waiting"]) == (0, 1)
+
+
+def test_a_run_whose_reader_has_gone_gives_trials_back(folder, spawn, tuner):
+    """As of `2>&1 | head -3`."""
+    write_study(folder, 8, 0)
+    (folder / "hold").touch()
+    often = "import tuner.cli.progress as p; p._LINE_EVERY_S = 0"
+    program = f"{often}; import sys; from tuner.cli.main import main; sys.exit(main())"
+    args = ("study", "run", "s.json", "--workers", "1")
+    run = spawn("-c", program, *args, stderr=subprocess.STDOUT)
+    while "running 1 · complete 2" not in (line := run.stdout.readline()):
+        assert line, "it has ended"
+        assert "Traceback" not in line
+    run.stdout.close()
+    assert run.wait(timeout=WAIT_S) == 130
+    study = tuner("study", "show", "quad", "--json").json
+    assert study["state"] == "active"
+    assert study["counts"] == {**study["counts"], "complete": 2, "running": 0, "waiting": 1}
+
+
+def test_a_run_whose_reader_was_never_there_is_not_begun(folder, spawn, tuner):
+    write_study(folder, 8, 0)
+    read, write = os.pipe()
+    os.close(read)
+    run = spawn("-m", "tuner", "study", "run", "s.json", stderr=write)
+    os.close(write)
+    assert run.wait(timeout=WAIT_S) == 130
+    assert tuner("study", "show", "quad", "--json").json["counts"]["complete"] == 0
+
+
+def test_a_run_that_needs_more_gpus_than_there_are_makes_no_study(folder, tuner):
+    trial = {"python": "json:loads", "resources": {"gpus": 1}}
+    write_study(folder, 8, 0, trial=trial)
+    code, out, err = tuner("study", "run", "s.json", "--devices", "cpu")
+    assert (code, out) == (1, "")
+    assert "needs 1 GPUs, and this worker has 0" in err
+    assert "Created" not in err
+    assert tuner("study", "show", "quad").code == 3
 
 
 def test_a_run_without_a_result_says_why_and_is_exit_1(folder, tuner):

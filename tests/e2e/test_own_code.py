@@ -70,7 +70,7 @@ def test_code_that_does_not_import_is_refused_before_anything_is_made(folder, tu
     (folder / "broken.py").write_text("1 / 0")
     write(folder, {**TASK, "model": f"{module}:biuld"})
     code, out, err = tuner("study", "run", "s.json", "--workers", "1")
-    assert (code, out) == (1, "")
+    assert (code, out) == (2, "")
     assert "trial.task.model" in err
     assert said in err
     assert not (folder / "tuner.db").exists()
@@ -101,7 +101,7 @@ def test_a_file_that_cannot_be_used_costs_no_trial(folder, tuner):
     (folder / "bad.csv").write_text("a,b\n1,x\n,y\n")
     write(folder, {"dataset": "bad.csv"}, objective="val_loss", space={"optimizers": ["adam"]})
     code, _, err = tuner("study", "run", "s.json", "--workers", "1")
-    assert code == 1
+    assert code == 2
     assert "bad.csv: line 3, column 'a', is empty" in err
     assert not (folder / "tuner.db").exists()
     assert tuner("study", "create", "--file", "s.json").code == 0

@@ -17,6 +17,13 @@ _WIDTH: Final = 400
 _DEBUG: Final = " (--debug shows the traceback)"
 
 
+def is_closed_pipe(error: BaseException | None) -> bool:
+    """Whether nobody reads the output any more; rich says so by leaving."""
+    if isinstance(error, SystemExit):
+        error = error.__context__
+    return isinstance(error, BrokenPipeError)
+
+
 def answer(error: BaseException, *, debug: bool = False) -> int:
     """Print what went wrong and return the exit code.
 
@@ -25,7 +32,7 @@ def answer(error: BaseException, *, debug: bool = False) -> int:
         debug: Print the traceback too.
     """
     if isinstance(error, BrokenPipeError):
-        _silence()
+        silence()
         return 0
     if debug and not isinstance(error, typer.TyperException | typer.Abort | KeyboardInterrupt):
         traceback.print_exception(error)
@@ -102,11 +109,11 @@ def _say(text: str, code: int) -> int:
     try:
         print(text, file=sys.stderr, flush=True)  # noqa: T201 - the CLI's voice
     except (OSError, ValueError):
-        _silence()
+        silence()
     return code
 
 
-def _silence() -> None:
+def silence() -> None:
     """Point the outputs at nothing, so that the flush at exit does not meet a closed pipe again."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):

@@ -100,8 +100,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = get_command(app).main(args, prog_name="tuner", standalone_mode=False)
         sys.stdout.flush()
     except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):
-            return errors.answer(end.__context__)
+        if errors.is_closed_pipe(end):
+            errors.silence()
+            return 0
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except BaseException as error:  # noqa: BLE001 - the one place where every error ends
         return errors.answer(error, debug=debug or _wants_debug())

@@ -1,4 +1,4 @@
-"""Files and code of a task, looked at where its trials are to run, before a study is made."""
+"""What a study's trials need, looked for where they are to run, before the study is made."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _QUIET_S: Final = 5.0
 
 
 def require(spec: StudySpec, out: Output) -> None:
-    """Refuse a study whose task cannot be trained here, whatever its parameters.
+    """Refuse a study whose trials cannot run here, whatever their parameters.
 
     A process of its own reads the files, imports the code and prepares a trial, so that neither
     torch nor the user's modules come into this one.
 
     Raises:
-        Invalid: For a file that is not here, or what no trial could train.
-        BadData: For a file that cannot be used, or code that does not import.
+        Invalid: For a file, code or a program that is not here, or what no trial could train.
+        BadData: For a file that cannot be used, or a task's code that does not import.
     """
     for key, path in studyfile.missing_paths(spec):
         raise Invalid.at(
@@ -39,10 +39,7 @@ def require(spec: StudySpec, out: Output) -> None:
             found=path,
             hint="Paths are relative to the folder that the command is run in.",
         )
-    task = None if spec.trial is None else spec.trial.task
-    if not isinstance(task, dict) or not ("dataset" in task or "data" in task):
-        return
-    if not entrypoints(task) and source.origin(task) in ("registry", "own"):
+    if not _needs_a_look(spec):
         return
     with tempfile.TemporaryDirectory() as folder:
         answer = Path(folder) / "answer"
@@ -57,7 +54,7 @@ def require(spec: StudySpec, out: Output) -> None:
             try:
                 looking.communicate(text, _QUIET_S)
             except subprocess.TimeoutExpired:
-                out.say("Trying out the task with its files and code …")
+                out.say("Trying out what the trials need …")
                 looking.communicate()
             except BaseException:
                 looking.kill()
@@ -67,3 +64,17 @@ def require(spec: StudySpec, out: Output) -> None:
         error = pickle.loads(answer.read_bytes())  # noqa: S301  written by our own process
     if isinstance(error, TunerError):
         raise error
+
+
+def _needs_a_look(spec: StudySpec) -> bool:
+    """Whether something of the user's own decides whether trials can run."""
+    if spec.trial is None:
+        return False
+    if spec.trial.kind != "task":
+        return True
+    task = spec.trial.task
+    if not isinstance(task, dict) or not ("dataset" in task or "data" in task):
+        return False
+    if entrypoints(task) or "groups" in task:
+        return True
+    return source.origin(task) not in ("registry", "own")

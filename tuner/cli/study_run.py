@@ -5,13 +5,23 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from tuner.cli import extras, interrupt, optional, precheck, result, study_advise, studyfile
+from tuner.cli import (
+    errors,
+    extras,
+    interrupt,
+    optional,
+    precheck,
+    result,
+    study_advise,
+    studyfile,
+)
 from tuner.cli.options import Json
 from tuner.cli.output import Output, cell
 from tuner.cli.progress import Display
@@ -60,7 +70,8 @@ def run(
     """Create or resume a study and run its trials here.
 
     A changed budget or tags in FILE are applied; any other change needs a new name. At the end
-    the result is printed. Ctrl-C gives running trials back and leaves the study active: run the same command to go on.
+    the result is printed. Ctrl-C, or closing the pipe that shows progress, gives running trials
+    back and leaves the study active: run the same command to go on.
     `tuner study best` and `watch` work in another terminal meanwhile.
     """
     session = open_session(ctx, json=json)
@@ -77,14 +88,39 @@ def run(
     with session.client() as client:
         # first what may refuse, so that nothing is made then
         local = _local_workers(client, spec.name, spec.trial.runner, workers, devices)
-        study = create_or_resume(session.out, client, data)
-        if study["state"] != "finished":
-            study = _run_here(session, client, local, spec.name)
+        need = spec.trial.resources.model_dump()
+        with _ended_by_closed_pipe():
+            study = create_or_resume(session.out, client, data, lambda: local.require(need))
+            if study["state"] != "finished":
+                study = _run_here(session, client, local, spec.name)
         _finish(session, client, study)
 
 
-def create_or_resume(out: Output, client: Client, data: dict[str, Any]) -> dict[str, Any]:
+@contextmanager
+def _ended_by_closed_pipe() -> Iterator[None]:
+    """Whoever closes the pipe that shows progress wants no more of it: as after Ctrl-C."""
+    try:
+        yield
+    except (BrokenPipeError, SystemExit) as error:
+        if not errors.is_closed_pipe(error):
+            raise
+        errors.silence()
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def create_or_resume(
+    out: Output,
+    client: Client,
+    data: dict[str, Any],
+    require: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
     """The study of a file, made if it is new, made active and given the file's budget if not.
+
+    Args:
+        out: Says what is done.
+        client: Where the study is or will be.
+        data: The file.
+        require: Called before trials are to run: raises what keeps them from running here.
 
     Raises:
         NotAvailable: If an optimizer needs an extra that is not installed here.
@@ -96,6 +132,7 @@ def create_or_resume(out: Output, client: Client, data: dict[str, Any]) -> dict[
         study: dict[str, Any] = client.rest.get_study(name)
     except StudyNotFound:
         extras.require(wanted)
+        require()
         is_new, study = client.rest.ensure_study(data)
         if is_new:
             out.say(f"Created study {name}.")
@@ -104,6 +141,7 @@ def create_or_resume(out: Output, client: Client, data: dict[str, Any]) -> dict[
     _require_same(study, wanted)
     if study["state"] != "finished" or _plain(study.get("budget")) != _plain(wanted.get("budget")):
         extras.require(wanted)
+        require()
     study = _apply_changes(out, client, study, wanted)
     if study["state"] == "paused":
         study = client.rest.change_study(name, state="active")
@@ -243,6 +281,15 @@ def _run_here(session: Session, client: Client, local: LocalWorkers, name: str) 
         except TunerError:
             _end(local)
             raise
+        except (BrokenPipeError, SystemExit) as error:
+            if not errors.is_closed_pipe(error):
+                raise
+            errors.silence()
+            local.stop(reason="paused")
+            _wait(local, asked)
+            study = client.rest.get_study(name)  # its last line may have found the pipe closed
+            if study["state"] == "finished":
+                return study
         else:
             if study["state"] == "finished":
                 return study

@@ -6,8 +6,12 @@ Reading a name is free; `load` imports the module, so only a worker that may run
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import re
+import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from tuner.core.names import nearest
@@ -26,18 +30,22 @@ def load(entrypoint: str) -> Callable[..., Any]:
     """The callable that an entrypoint names.
 
     Raises:
-        ObjectiveNotFound: If there is no such module or callable; an error inside the module
-            passes as it is.
+        ObjectiveNotFound: If there is no such module or callable, or the module raises; its error
+            is the cause.
     """
     name, _, path = entrypoint.partition(":")
     try:
         found: Any = importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise
+    except (Exception, SystemExit) as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{name}.".startswith(f"{missing}."):
+            raise ObjectiveNotFound(
+                f"There is no module {missing!r}, which the entrypoint {entrypoint!r} needs.",
+                hint=_hint(missing, path),
+            ) from error
         raise ObjectiveNotFound(
-            f"There is no module {error.name!r}, which the entrypoint {entrypoint!r} needs.",
-            hint="Start the worker in the folder of the code, or install it.",
+            f"{entrypoint} does not import: {_describe(error)}.",
+            hint="Mend the module, then start again.",
         ) from error
     for part in path.split("."):
         if not hasattr(found, part):
@@ -51,3 +59,26 @@ def load(entrypoint: str) -> Callable[..., Any]:
         raise ObjectiveNotFound(f"{entrypoint} is a {type(found).__name__}, not a callable.")
     called: Callable[..., Any] = found
     return called
+
+
+def _hint(missing: str, path: str) -> str:
+    """What to do about a module that is not there."""
+    parent, _, last = missing.rpartition(".")
+    if parent and last == "py":
+        return f"Write {parent}:{path}, a module's name has no .py."
+    # of other places nobody means a module by a name like it
+    places = getattr(sys.modules.get(parent), "__path__", ()) if parent else sys.path[:1]
+    near = nearest(last, [module.name for module in pkgutil.iter_modules(places)])
+    full = f"{parent}.{near}" if parent else near
+    meant = f"Did you mean {full!r}? " if near else ""
+    return f"{meant}Start it in the folder of the code, or install it."
+
+
+def _describe(error: BaseException) -> str:
+    """What an import raised, in one line, and where."""
+    text = " ".join(str(error).split())[:300]
+    said = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    if isinstance(error, SyntaxError) or not frames:
+        return said.rstrip(".")  # it names the line by itself
+    return f"{said.rstrip('.')} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})"

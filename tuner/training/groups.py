@@ -10,13 +10,14 @@ from typing import Any, Final
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from tuner.core.names import MISSING, OPTIMIZER, resolve
+from tuner.core.names import MISSING, OPTIMIZER, nearest, resolve
 from tuner.errors import Invalid
 from tuner.optimizers.registry import get, parameter_names
 from tuner.tasks.groups import LR_FACTOR, check_groups, hyperparameters
 
 _NORMS: Final = (_NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
 _DECAY: Final = "weight_decay"
+_MOST_TYPES: Final = 20
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,8 @@ def _taken(weights: Sequence[Weight], groups: Sequence[Mapping[str, Any]]) -> li
             text = f"earlier groups take all that {said} describes; put it before them."
         else:
             text = f"{said} describes no layer of the model."
+            if "type" in group and not any(group["type"] in weight.types for weight in weights):
+                raise _no_type(f"groups[{i}]", text, group["type"], weights)
         raise Invalid.at(
             f"groups[{i}]",
             text,
@@ -164,6 +167,16 @@ def _taken(weights: Sequence[Weight], groups: Sequence[Mapping[str, Any]]) -> li
             hint="`match` is a glob over the names of weights and modules, `type` a module class.",
         )
     return taken
+
+
+def _no_type(path: str, text: str, kind: str, weights: Sequence[Weight]) -> Invalid:
+    """The error for a type that no module with weights has, with those that there are."""
+    types = sorted({name for weight in weights for name in weight.types})
+    near = nearest(kind, types)
+    listed = ", ".join(types[:_MOST_TYPES]) + (", …" if len(types) > _MOST_TYPES else "")
+    hint = f"Did you mean {near!r}? " if near else ""
+    hint += f"Types of its modules that have weights: {listed}."
+    return Invalid.at(path, text, found=kind, allowed=types, nearest=near, hint=hint)
 
 
 def _values(

@@ -41,9 +41,6 @@ def check(task: Mapping[str, Any], settings: Sequence[Mapping[str, Any]]) -> Non
             load(entrypoint)
         except ObjectiveNotFound as error:
             raise BadData.at(path, error.message, found=entrypoint, hint=error.hint) from error
-        except Exception as error:
-            said = f"{entrypoint} does not import: {type(error).__name__}: {error}."
-            raise BadData.at(path, said, found=entrypoint) from error
     first: TunerError | None = None
     for params in settings:
         try:

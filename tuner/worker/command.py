@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -17,13 +18,23 @@ from tuner.client.runner import Outcome, describe, failed, stopped
 from tuner.client.trial import Trial
 from tuner.core.command import render
 from tuner.core.wire import decode_metric
-from tuner.errors import Conflict, Invalid, InvalidMetric, TunerError, Unavailable
-from tuner.worker import endings, memory, processes
+from tuner.errors import (
+    Conflict,
+    Invalid,
+    InvalidMetric,
+    TunerError,
+    Unavailable,
+    WorkerError,
+)
+from tuner.worker import endings, memory, processes, program
 
 PREFIX: Final = b"tuner:"
 _LINE: Final = 65_536
 _POLL_S: Final = 0.25
 _AFTER_S: Final = 2.0
+_NO_PROGRAM: Final = frozenset(
+    {errno.ENOENT, errno.EACCES, errno.ENOEXEC, errno.ENOTDIR, errno.EISDIR, errno.ELOOP}
+)
 _PIPE: Final = 1 << 20  # bytes that a pipe may hold, at most, when its writer has ended
 
 
@@ -34,6 +45,9 @@ def run_command(command: Sequence[Any], trial: Trial, grace: float) -> Outcome:
         command: The argv as in the study, with placeholders and optional groups.
         trial: Gets what the command reports on stdout.
         grace: Seconds between SIGTERM and SIGKILL.
+
+    Raises:
+        WorkerError: If the program, the same for every trial, is not there or cannot be started.
     """
     # A stop reaches the whole group; this process stays to see how the command ends.
     signal.signal(signal.SIGTERM, lambda *_: None)
@@ -41,10 +55,16 @@ def run_command(command: Sequence[Any], trial: Trial, grace: float) -> Outcome:
     try:
         argv = render(command, trial.params)
         trial.checkpoint_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, TunerError) as error:
+        return failed(f"The command cannot be started: {describe(error)}")
+    try:
         process = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
-    except (OSError, ValueError, TunerError) as error:
+    except (OSError, ValueError) as error:
+        # which program it is may depend on the trial's parameters
+        if isinstance(error, OSError) and error.errno in _NO_PROGRAM and argv[0] == command[0]:
+            raise _no_program(argv[0], error) from error
         return failed(f"The command cannot be started: {describe(error)}")
     errors = _Tee(process.stderr, sys.stderr.buffer, lambda line: None)
     output = _Tee(process.stdout, sys.stdout.buffer, _Reports(trial).read)
@@ -55,6 +75,14 @@ def run_command(command: Sequence[Any], trial: Trial, grace: float) -> Outcome:
         trial.checkpoint_dir.rmdir()  # nothing was kept
     kills = memory.oom_kills() - kills_before
     return _ending(process.returncode, reason, errors.last_line, kills, trial)
+
+
+def _no_program(name: str, error: OSError) -> WorkerError:
+    found = program.obstacle(name)
+    if found is None:  # a script whose interpreter is missing, or no program at all
+        return WorkerError.at(program.PATH, f"{name} cannot be started: {error.strerror}.")
+    near = f" Did you mean {found.nearest!r}?" if found.nearest else ""
+    return WorkerError.at(program.PATH, f"{found.said}{near}", found=name, hint=found.hint)
 
 
 def _wait(process: subprocess.Popen[bytes], trial: Trial, grace: float) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -76,14 +77,21 @@ class LocalWorkers:
             WorkerError: If this machine cannot run the study's trials at all.
         """
         spec = self._client.rest.get_study(self._study).get("trial") or {}
-        resources: dict[str, Any] = spec.get("resources") or {}
+        self.require(spec.get("resources") or {})
+        self._thread.start()
+
+    def require(self, resources: Mapping[str, Any]) -> None:
+        """Refuse trials that never fit on this machine.
+
+        Raises:
+            WorkerError: If it has too few GPUs.
+        """
         if not self._agent.pool.could_ever_fit(resources):
             raise WorkerError(
                 f"A trial of study {self._study!r} needs {resources['gpus']:g} GPUs, and this"
                 f" worker has {len(self._agent.pool.gpus)}.",
                 hint="Run a worker where they are, or change trial.resources.",
             )
-        self._thread.start()
 
     @property
     def alive(self) -> bool:

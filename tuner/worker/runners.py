@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pickle
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 
-from tuner.client.runner import Objective, Outcome, describe, failed, run_objective
+from tuner.client.runner import (
+    Objective,
+    Outcome,
+    describe,
+    failed,
+    is_out_of_memory,
+    run_objective,
+)
 from tuner.client.trial import Trial
 from tuner.core import entrypoint
 from tuner.errors import BadData, ObjectiveNotFound, TunerError, WorkerError
@@ -27,21 +36,21 @@ def run(job: Mapping[str, Any], trial: Trial) -> Outcome:
 
     Raises:
         WorkerError: If no trial of the runner can run in this process: a pickled callable or an
-            entrypoint of a task does not load, or the task's data cannot be used.
+            entrypoint does not load, a program is not there, or a task's data cannot be used.
     """
     runner = job["runner"]
     if "command" in runner:
         try:
             return run_command(runner["command"], trial, float(job["grace"]))
+        except WorkerError:
+            raise
         except TunerError as error:
             return failed(describe(error))
-
     if "task" in runner:
         return _run_task(runner["task"], trial)
     if "objective" in runner:
         return run_objective(find(runner), trial)
-    # Found inside, so that an error of the import counts as one of the trial.
-    return run_objective(lambda trial: find(runner)(trial), trial)
+    return _run_python(runner, trial)
 
 
 def find(runner: Mapping[str, Any]) -> Objective:
@@ -64,6 +73,34 @@ def find(runner: Mapping[str, Any]) -> Objective:
     return objective
 
 
+def _run_python(runner: Mapping[str, Any], trial: Trial) -> Outcome:
+    """Import and call; what the module raises is the machine's matter, unless memory ran out."""
+    unusable: list[WorkerError] = []
+
+    def objective(trial: Trial) -> Any:
+        # Found inside, so that the module may ask for the trial that it is imported for.
+        try:
+            found = find(runner)
+        except ObjectiveNotFound as error:
+            if error.__cause__ is not None and is_out_of_memory(error.__cause__):
+                raise error.__cause__ from None
+            unusable.append(error)
+            raise
+        return found(trial)
+
+    return _unless(unusable, run_objective(objective, trial))
+
+
+def _unless(unusable: Sequence[WorkerError], outcome: Outcome) -> Outcome:
+    """The outcome, unless no trial can run here; the traceback stays in the trial's log."""
+    if not unusable:
+        return outcome
+    if outcome.trace:
+        with contextlib.suppress(OSError):  # a full disk must not cost the reason
+            sys.stderr.write(outcome.trace)
+    raise unusable[0]
+
+
 def _run_task(task: Mapping[str, Any], trial: Trial) -> Outcome:
     """Train; what keeps every trial of the task from running here is no failure of this one."""
     unusable: list[WorkerError] = []
@@ -75,10 +112,7 @@ def _run_task(task: Mapping[str, Any], trial: Trial) -> Outcome:
             unusable.append(error)
             raise
 
-    outcome = run_objective(objective, trial)
-    if unusable:
-        raise unusable[0]
-    return outcome
+    return _unless(unusable, run_objective(objective, trial))
 
 
 def _task(task: Mapping[str, Any]) -> Objective:

@@ -310,3 +310,12 @@ def test_the_registry_knows_which_methods_cannot_be_split_by_layer(name):
         return
     with pytest.raises(Invalid):
         build_optimizer(model, params)
+
+
+def test_a_type_that_the_model_has_not_gets_the_nearest_and_all_there_are():
+    with pytest.raises(Invalid, match="describes no layer") as caught:
+        build_optimizer(Net(), {"optimizer": "adam"}, [{"type": "Linaer"}])
+    (mistake,) = caught.value.errors
+    assert (mistake.path, mistake.found, mistake.nearest) == ("groups[0]", "Linaer", "Linear")
+    assert "Linear" in mistake.allowed
+    assert "Linear" in caught.value.hint

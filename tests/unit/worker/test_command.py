@@ -56,6 +56,35 @@ def test_placeholders_are_filled_in_and_no_shell_reads_them(bench):
     assert (outcome.state, outcome.reason) == ("fail", "error")
 
 
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("no-such-program-anywhere", "there is no program 'no-such-program-anywhere' in PATH."),
+        ("./run.shh", "Did you mean './run.sh'?"),
+        ("./plain", "chmod +x ./plain"),
+        ("train.py", "Write [python, train.py, …]"),
+        ("run.sh", "Write [sh, run.sh, …]"),
+        ("./orphan", "./orphan cannot be started: No such file"),
+    ],
+)
+def test_a_program_that_is_not_there_gives_the_trial_back_and_says_what_to_do(
+    bench, program, said
+):
+    for name in ("plain", "train.py", "run.sh", "orphan"):
+        (bench.folder / name).write_text("#!/no/such/interpreter\n")
+    for name in ("run.sh", "orphan"):
+        (bench.folder / name).chmod(0o700)
+    end = bench.end(bench.command([program, "{x}"]))
+    assert (end.outcome.action, end.outcome.message) == ("release", end.fatal)
+    assert said in end.fatal
+
+
+def test_a_program_that_the_parameters_name_fails_the_trial_if_it_is_not_there(bench):
+    end = bench.end(bench.command(["./variant-{x}"]))
+    assert (end.outcome.state, end.fatal) == ("fail", None)
+    assert "cannot be started" in end.outcome.message
+
+
 def test_the_last_line_of_stderr_is_the_message(bench):
     key = bench.command([*PYTHON, "raise ValueError('bad shape')"])
     outcome = bench.end(key).outcome
@@ -71,12 +100,6 @@ def test_exit_0_takes_what_was_reported(bench):
 def test_running_out_of_memory_shows_in_the_last_line(bench):
     outcome = bench.end(bench.command([*PYTHON, "raise MemoryError()"])).outcome
     assert outcome.reason == "oom"
-
-
-def test_a_program_that_is_not_there_fails_the_trial(bench):
-    outcome = bench.end(bench.command(["no-such-program-anywhere"])).outcome
-    assert outcome.state == "fail"
-    assert "no-such-program-anywhere" in outcome.message
 
 
 def test_a_line_that_is_no_report_is_said_in_the_log(bench):

@@ -61,20 +61,40 @@ def test_a_segmentation_fault_ends_the_trial_only(bench):
     assert ends[other].outcome.values == {"loss": 1.0}
 
 
-def test_a_module_that_is_not_there_is_named(bench):
-    job = bench.job({"python": "no_such_module_anywhere:f"})
-    bench.start(job)
-    outcome = bench.end(job.key).outcome
-    assert "no_such_module_anywhere" in outcome.message
-    assert outcome.state == "fail"
+@pytest.mark.parametrize(
+    ("entrypoint", "said"),
+    [
+        ("no_such_module_anywhere:f", "no_such_module_anywhere"),
+        ("user_cod:f", "Did you mean 'user_code_0'?"),
+        ("user_code_0:ff", "Did you mean 'f'?"),
+        ("user_code_0.py:f", "Write user_code_0:f"),
+        ("broken:f", "broken:f does not import: ZeroDivisionError: division by zero (broken.py"),
+        ("leaving:f", "SystemExit: 3"),
+        ("torn:f", "SyntaxError"),
+    ],
+)
+def test_code_that_does_not_import_gives_the_trial_back_and_says_what_is_wrong(
+    bench, entrypoint, said
+):
+    bench.end(bench.python("return 1.0"))
+    for name, text in {"broken": "1 / 0", "leaving": "raise SystemExit(3)", "torn": "("}.items():
+        (bench.folder / f"{name}.py").write_text(text)
+    end = bench.end(bench.start(bench.job({"python": entrypoint})))
+    assert (end.outcome.action, end.outcome.message) == ("release", end.fatal)
+    assert said in end.fatal
 
 
-def test_a_wrong_function_name_gets_the_nearest(bench):
-    bench.python("return 1.0")
-    job = bench.job({"python": "user_code_0:ff"})
-    bench.start(job)
-    ends = [bench.end(job.key)]
-    assert "Did you mean 'f'?" in ends[0].outcome.message
+def test_the_traceback_of_an_import_is_in_the_log(bench):
+    (bench.folder / "broken.py").write_text("def f():\n    1 / 0\n\n\nf()\n")
+    key = bench.start(bench.job({"python": "broken:f"}))
+    bench.end(key)
+    assert 'broken.py", line 2, in f' in bench.log(key)
+
+
+def test_a_module_for_which_memory_runs_out_fails_its_trial_only(bench):
+    (bench.folder / "large.py").write_text("raise MemoryError")
+    end = bench.end(bench.start(bench.job({"python": "large:f"})))
+    assert (end.outcome.state, end.outcome.reason, end.fatal) == ("fail", "oom", None)
 
 
 def test_user_code_is_read_anew_for_each_trial(bench):
@@ -296,7 +316,7 @@ def test_a_lease_that_runs_already_is_refused(bench):
     bench.start(job)
     with pytest.raises(ValueError, match="runs already"):
         bench.executor.start(job)
-    assert bench.end(job.key).outcome.state == "fail"
+    assert bench.end(job.key).outcome.action == "release"
 
 
 def test_a_job_whose_log_cannot_be_made_has_not_begun(bench):
@@ -305,7 +325,7 @@ def test_a_job_whose_log_cannot_be_made_has_not_begun(bench):
     with pytest.raises(FileNotFoundError):
         bench.executor.start(nowhere)
     bench.start(job)
-    assert bench.end(job.key).outcome.state == "fail"
+    assert bench.end(job.key).outcome.action == "release"
 
 
 def test_why_no_trial_can_run_here_is_said_in_few_words(bench):
