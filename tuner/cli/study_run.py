@@ -150,11 +150,17 @@ def create_or_resume(
         out.say(f"Going on with study {name}: {cell(study['counts'])}.")
     else:
         reason = f" ({study['state_reason']})" if study.get("state_reason") else ""
-        out.say(
-            f"Study {name} is finished{reason}. To go on: a larger budget in the file, or"
-            f" tuner study resume {name}."
-        )
+        out.say(f"Study {name} is finished{reason}. To go on: {_way_on(study)}.")
     return study
+
+
+def _way_on(study: Mapping[str, Any]) -> str:
+    """What makes a finished study active again."""
+    if study.get("state_reason") == "stopped":
+        return f"tuner study resume {study['name']}"
+    if study.get("state_reason") == "target reached":
+        return "another budget.target in the file"
+    return "a larger budget in the file"
 
 
 def _require_same(study: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
