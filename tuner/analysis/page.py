@@ -20,6 +20,7 @@ from tuner.analysis.comparison.charts import charts as comparison_charts
 from tuner.analysis.comparison.sections import sections as comparison_sections
 from tuner.analysis.markup import section
 from tuner.analysis.wording import duration, number
+from tuner.tasks.metrics import is_diagnostic
 
 NOSCRIPT = (
     '<noscript><p class="note">Charts need JavaScript; the table under each one holds its '
@@ -178,13 +179,18 @@ def _result(report: Mapping[str, Any]) -> str:
     parts = [markup.paragraph(line, "lead") for line in wording.headline(report)]
     if best is None:
         return "".join(parts)
-    metrics = [[name, number(value, 6)] for name, value in best["metrics"].items()]
+    shown = {name: number(value, 6) for name, value in best["metrics"].items()}
+    metrics = [[name, text] for name, text in shown.items() if not is_diagnostic(name)]
+    diagnostics = [[name, text] for name, text in shown.items() if is_diagnostic(name)]
     effort = [
         ["steps trained", number(best["epochs"])],
         ["training time", duration(best["seconds"])],
     ]
     left = markup.table(wording.params_table(best), "Parameters of the best trial")
     right = markup.table((["final metric", "value"], metrics + effort), "Its metrics at the end")
+    if diagnostics:
+        table = markup.table((["final metric", "value"], diagnostics), "How its training went")
+        right = f"<div>{right}<details><summary>Diagnostics</summary>{table}</details></div>"
     return "".join(parts) + f'<div class="two">{left}{right}</div>'
 
 

@@ -134,3 +134,17 @@ def test_a_script_that_slipped_through_would_be_blocked(small_report, open_page)
     dom, console = open_page(page.replace("<main>", f"<main>{SCRIPT}{IMG}"))
     assert "pwned</title>" not in dom
     assert any("Content Security Policy" in line for line in console)
+
+
+def test_diagnostics_of_the_best_trial_are_folded_away_from_its_result(simulated, make_curve):
+    study, trials, rows = simulated(6, 3)
+    page = without_plotly(render(build_report(study, trials, rows), "html"))
+    assert "<summary>Diagnostics</summary>" not in page
+    more = list(rows)
+    for metric in ("grad_norm", "my_metric"):
+        more += [row for trial in trials for row in make_curve(trial["number"], [0.5], metric)]
+    page = without_plotly(render(build_report(study, trials, more), "html"))
+    shown, _, folded = page.partition("<summary>Diagnostics</summary>")
+    assert "my_metric" in shown.partition("Its metrics at the end")[2]
+    assert "grad_norm" not in shown.partition("Its metrics at the end")[2]
+    assert "grad_norm" in folded.partition("</details>")[0]
