@@ -239,12 +239,15 @@ class Study(Familiar):
 
     def watch(self) -> Iterator[Event]:
         """Events as they happen, until the study is finished or deleted."""
+        has_place = False
         for event in follow(self.client.transport, self.name, None):
             if event is not None:
+                has_place = True
                 yield event
                 if event["event"] in _ENDS:
                     return
-            elif self._has_ended():
+            # Connected again after an event, it gets all that it missed, the end among it.
+            elif not has_place and self._has_ended():
                 return
 
     def report(self, format: str | None = None, path: Path | str | None = None) -> Any:

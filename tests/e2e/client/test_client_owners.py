@@ -64,6 +64,25 @@ def test_a_watcher_follows_to_the_next_owner(
     assert got[-1]["event"] == "study.finished"
 
 
+def test_a_watcher_that_was_cut_off_gets_the_end_that_it_missed(
+    connect, new_study, store, end, owner_pid
+):
+    study = new_study(connect(), budget={"trials": 1})
+    events = connect().get_study("digits").watch()
+    # the generator connects with its first step, which waits for an event
+    first = threading.Thread(target=lambda: next(events), daemon=True)
+    first.start()
+    while first.is_alive():
+        study.change(tags={"seen": "not yet"})
+        first.join(0.1)
+    end(owner_pid(store), signal.SIGKILL)
+    study.ask().tell(0.5)
+    assert study.state == "finished"
+    names = [event["event"] for event in events]
+    assert "trial.complete" in names
+    assert names[-1] == "study.finished"
+
+
 def test_reading_makes_no_file(connect, store):
     client = connect(create=False)
     with pytest.raises(NotFound, match=r"no store at .*tuner\.db"):
